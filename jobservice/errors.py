@@ -1,0 +1,76 @@
+"""The domain's errors, one tree. Each has a stable `code` and a sentence; `api/errors.py` maps them to HTTP.
+
+JobserviceError
+├── Invalid            a value from outside breaks a rule; carries one Fault per rule broken
+├── UnknownJobType     no such type for this tenant
+├── EgressRefused      a URL the service will not dial
+├── NotFound           no such object for this tenant (another tenant's object is the same)
+├── Conflict           the object's state forbids it
+├── Unavailable        a dependency (database, key) is away; try again later
+├── SealingError       a key or a sealed value is not what it must be
+│   └── Unreadable     a sealed value does not open under the key and place it claims
+└── ClaimLost          a guarded write found another epoch or state: somebody else owns the job now
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class JobserviceError(Exception):
+    """Root of the tree. `detail` is one sentence for a person and holds no secret."""
+
+    code = "internal"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One broken rule: where (an RFC 6901 pointer into the request), which rule, and a sentence."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Invalid(JobserviceError):
+    code = "invalid"
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("The request has invalid values.")
+        self.faults = faults
+
+
+class UnknownJobType(JobserviceError):
+    code = "unknown-job-type"
+
+
+class EgressRefused(JobserviceError):
+    code = "egress-refused"
+
+
+class NotFound(JobserviceError):
+    code = "not-found"
+
+
+class Conflict(JobserviceError):
+    code = "conflict"
+
+
+class Unavailable(JobserviceError):
+    code = "unavailable"
+
+
+class SealingError(JobserviceError):
+    code = "sealing"
+
+
+class Unreadable(SealingError):
+    code = "unreadable"
+
+
+class ClaimLost(JobserviceError):
+    code = "lease-lost"
