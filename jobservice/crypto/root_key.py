@@ -1,0 +1,117 @@
+"""The root keys: they wrap the secrets of tenants (data keys, index keys) and nothing else.
+
+Wrapped secret: "K1" | algorithm 1 B | root version 4 B | nonce 12 B | ciphertext | tag 16 B.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from jobservice.crypto.framing import frame
+from jobservice.crypto.key_file import SECRET_BYTES, KeyFile, add_key_version, create_key_file, read_key_file
+from jobservice.errors import SealingError, Unavailable, Unreadable
+
+_FORMAT = b"K1\x01"
+_HEADER = struct.Struct(">3sI12s")
+_NONCE_BYTES = 12
+_TAG_BYTES = 16
+_WRAP_LABEL = b"tk/v1"
+_FINGERPRINT_LABEL = b"jobservice/root-key/fingerprint/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class RootKeyring:
+    """Every version of the root key that this process may use; the highest one wraps."""
+
+    secrets: Mapping[int, bytes] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.secrets or any(len(secret) != SECRET_BYTES for secret in self.secrets.values()):
+            raise SealingError(f"A root keyring needs at least one key, each of {SECRET_BYTES} bytes.")
+        object.__setattr__(self, "secrets", MappingProxyType(dict(self.secrets)))
+
+    @property
+    def current_version(self) -> int:
+        return max(self.secrets)
+
+    def wrap(self, secret: bytes, *, tenant: UUID, purpose: str, version: int) -> bytes:
+        """The secret sealed under the current root key, bound to its tenant, purpose and own version."""
+        nonce = os.urandom(_NONCE_BYTES)
+        root = self.current_version
+        ciphertext = AESGCM(self.secrets[root]).encrypt(nonce, secret, _associated_data(tenant, purpose, version))
+        return _HEADER.pack(_FORMAT, root, nonce) + ciphertext
+
+    def unwrap(self, wrapped: bytes, *, tenant: UUID, purpose: str, version: int) -> bytes:
+        """The secret that `wrap` was given for the same tenant, purpose and version.
+
+        Raises `Unreadable` for anything else, and `Unavailable` for a root version that this keyring lacks: its file
+        may be older than a rotation, and what depends on the secret is then not lost.
+        """
+        root_version = wrapped_under(wrapped)
+        root = self.secrets.get(root_version)
+        if root is None:
+            raise Unavailable(f"Root key version {root_version} is not in the root key file of this process.")
+        _, _, nonce = _HEADER.unpack_from(wrapped)
+        try:
+            return AESGCM(root).decrypt(nonce, wrapped[_HEADER.size :], _associated_data(tenant, purpose, version))
+        except InvalidTag:
+            raise Unreadable(
+                "The wrapped key was altered, belongs elsewhere, or was wrapped under another root key."
+            ) from None
+
+    def fingerprint(self) -> str:
+        """`<version>:<64 hex digits>` of the current root key, to be stored and shown to `recognises` at each boot."""
+        return self._fingerprint_of(self.current_version)
+
+    def recognises(self, fingerprint: str) -> bool:
+        """Whether the keyring has the very key, under the same version, that a stored fingerprint was made of."""
+        return any(hmac.compare_digest(self._fingerprint_of(version), fingerprint) for version in self.secrets)
+
+    def _fingerprint_of(self, version: int) -> str:
+        return f"{version}:{hmac.digest(self.secrets[version], _FINGERPRINT_LABEL, 'sha256').hex()}"
+
+
+def wrapped_under(wrapped: bytes) -> int:
+    """The root version a wrapped secret needs. Raises `Unreadable` for what `wrap` never made."""
+    if len(wrapped) >= len(_FORMAT) and wrapped[: len(_FORMAT)] != _FORMAT:
+        raise Unreadable("The wrapped key has an unknown format: it was written by a newer version, or is damaged.")
+    if len(wrapped) < _HEADER.size + _TAG_BYTES:
+        raise Unreadable("The wrapped key is truncated.")
+    _, root_version, _ = _HEADER.unpack_from(wrapped)
+    return int(root_version)
+
+
+def load_root_keyring(path: Path) -> RootKeyring:
+    """The keyring in a root key file. Raises `ConfigurationError` naming JOBSERVICE_ROOT_KEY_FILE and the fix."""
+    return RootKeyring(read_key_file(root_key_file(path)))
+
+
+def create_root_key_file(path: Path) -> None:
+    """Make the root key, mode 0600. Raises `FileExistsError` or `ConfigurationError`, changing nothing."""
+    create_key_file(root_key_file(path))
+
+
+def add_root_key_version(path: Path) -> int:
+    """Add a new current root key; returns its version. Every process must load the file again before wrapping starts.
+
+    Raises `ConfigurationError`.
+    """
+    return add_key_version(root_key_file(path))
+
+
+def root_key_file(path: Path) -> KeyFile:
+    return KeyFile(path, setting="JOBSERVICE_ROOT_KEY_FILE", format="jobservice-root-key/v1")
+
+
+def _associated_data(tenant: UUID, purpose: str, version: int) -> bytes:
+    return frame(_WRAP_LABEL, tenant.bytes, purpose.encode(), version.to_bytes(4, "big"))
