@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import uuid_utils.compat
-from typeid import TypeID, from_uuid
+from typeid import TypeID
 from typeid.errors import TypeIDException
 
 JOB, ATTEMPT, EVENT, DELIVERY, API_KEY, TENANT, JOB_TYPE = "job", "att", "evt", "dlv", "key", "tnt", "typ"
@@ -18,7 +18,7 @@ def new_id() -> UUID:
 
 def show_id(prefix: str, value: UUID) -> str:
     """The id as people see it, such as `job_01h455vb4pex5vsknk084sn02q`."""
-    return str(from_uuid(value, prefix))
+    return str(TypeID.from_uuid(value, prefix))
 
 
 def parse_id(prefix: str, text: str) -> UUID | None:

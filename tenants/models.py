@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 class Installation(models.Model):
     id = models.SmallIntegerField(primary_key=True)
-    root_key_fingerprint = models.BinaryField()
+    root_key_fingerprint = models.TextField()
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -79,7 +79,7 @@ STATE = [
         name="Installation",
         fields=[
             ("id", models.SmallIntegerField(primary_key=True, serialize=False)),
-            ("root_key_fingerprint", models.BinaryField()),
+            ("root_key_fingerprint", models.TextField()),
             ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
         ],
         options={

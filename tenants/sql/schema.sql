@@ -3,7 +3,7 @@
 CREATE TABLE installation (
   -- One row: which root key this database belongs to, so that a wrong key file is refused at start.
   id smallint PRIMARY KEY CHECK (id = 1),
-  root_key_fingerprint bytea NOT NULL,
+  root_key_fingerprint text NOT NULL,
   created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 

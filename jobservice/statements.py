@@ -1,0 +1,47 @@
+"""Runs the `.sql` files of the apps: one statement, one file, named parameters, rows as named tuples."""
+
+from __future__ import annotations
+
+import json
+from collections import namedtuple
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from django.db import connection
+
+_JSONB_OID = 3802
+
+
+def run_statement(path: Path, parameters: Mapping[str, Any]) -> list[Any]:
+    """Run the statement of a `.sql` file on the current connection; its rows as named tuples, none for a bare write."""
+    with connection.cursor() as cursor:
+        cursor.execute(_text(path), parameters)
+        if cursor.description is None:
+            return []
+        row = _row_type(path.stem, tuple(column.name for column in cursor.description))
+        # Django hands jsonb of a raw cursor on as text.
+        documents = [at for at, column in enumerate(cursor.description) if column.type_code == _JSONB_OID]
+        return [row._make(_parsed(values, documents)) for values in cursor.fetchall()]
+
+
+def _parsed(values: tuple[Any, ...], documents: list[int]) -> tuple[Any, ...] | list[Any]:
+    if not documents:
+        return values
+    parsed = list(values)
+    for at in documents:
+        parsed[at] = None if parsed[at] is None else json.loads(parsed[at])
+    return parsed
+
+
+@lru_cache
+def _text(path: Path) -> str:
+    """The statement without its comments, so that a `%` in a comment is no placeholder."""
+    lines = path.read_text().splitlines()
+    return "\n".join(line.split("--")[0].rstrip() for line in lines if line.split("--")[0].strip())
+
+
+@lru_cache
+def _row_type(name: str, columns: tuple[str, ...]) -> Any:
+    return namedtuple(name, columns)

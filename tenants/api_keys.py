@@ -1,0 +1,100 @@
+"""API keys: made once, shown once, stored as hashes, found before any tenant is known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+
+from jobservice.errors import Fault, Invalid
+from jobservice.ids import new_id
+from tenants.api_key_format import matches, new_api_key, parse_api_key
+from tenants.models import ApiKey
+
+SCOPES = (
+    "jobs:read",
+    "jobs:write",
+    "payloads:read",
+    "queues:write",
+    "types:write",
+    "webhooks:write",
+    "keys:write",
+    "leases:write",
+    "tenant:read",
+    "audit:read",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A key that was checked: whose it is and what it may do."""
+
+    key_id: UUID
+    tenant_id: UUID
+    tenant_name: str
+    tenant_status: str
+    quotas: Mapping[str, int | None]
+    scopes: frozenset[str]
+    queues: tuple[str, ...] | None
+    cidrs: tuple[str, ...] | None
+
+
+def create_api_key(
+    tenant_id: UUID, *, name: str, scopes: Sequence[str], expires_at: datetime | None = None
+) -> tuple[UUID, str]:
+    """Make a key; its id and its text, which cannot be had again. Run in a transaction of the tenant.
+
+    Raises `Invalid` for an unknown scope.
+    """
+    unknown = sorted(set(scopes) - set(SCOPES))
+    if unknown or not scopes:
+        detail = f"Scopes are {', '.join(SCOPES)}; not {', '.join(unknown) or 'none at all'}."
+        raise Invalid([Fault("/scopes", "bad-format", detail)])
+    new = new_api_key()
+    row = ApiKey.objects.create(
+        id=new_id(),
+        tenant_id=tenant_id,
+        name=name,
+        lookup_id=new.lookup_id,
+        secret_hash=new.secret_hash,
+        scopes=sorted(set(scopes)),
+        expires_at=expires_at,
+    )
+    return row.id, new.text
+
+
+def authenticate(text: str) -> Credential | None:
+    """The credential of a key's text; None when it is malformed, unknown, wrong, expired or revoked."""
+    parsed = parse_api_key(text)
+    if parsed is None:
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, tenant_id, secret_hash, scopes, queues, cidrs, is_live, tenant_name, tenant_status, "
+            "tenant_quotas::text FROM find_api_key(%s)",
+            [parsed.lookup_id],
+        )
+        row = cursor.fetchone()
+    # A hash is compared even when no row was found, so that the time tells nothing.
+    is_right = matches(parsed, bytes(row[2]) if row else bytes(32))
+    if row is None or not is_right or not row[6]:
+        return None
+    return Credential(
+        key_id=row[0],
+        tenant_id=row[1],
+        tenant_name=row[7],
+        tenant_status=row[8],
+        quotas=_quotas(row[9]),
+        scopes=frozenset(row[3]),
+        queues=None if row[4] is None else tuple(row[4]),
+        cidrs=None if row[5] is None else tuple(row[5]),
+    )
+
+
+def _quotas(text: str) -> Mapping[str, int | None]:
+    quotas: dict[str, int | None] = json.loads(text)
+    return quotas

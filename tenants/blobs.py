@@ -1,0 +1,55 @@
+"""Sealed values of a job's life, each a row of `blob` bound to its tenant, kind, id and, for results, epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.db import connection
+
+from jobservice.crypto.envelope import Place, open_sealed, seal
+from jobservice.ids import new_id
+from tenants.data_keys import tenant_keys
+
+
+@dataclass(frozen=True, slots=True)
+class SealedBlob:
+    """A value ready to be stored."""
+
+    id: UUID
+    tenant_id: UUID
+    kind: str
+    epoch: int | None
+    sealed: bytes = field(repr=False)
+
+
+def seal_blob(tenant_id: UUID, *, kind: str, plaintext: bytes, epoch: int | None = None) -> SealedBlob:
+    """Seal a value under a new id; `epoch` for what one claim produced (result, error, response)."""
+    blob_id = new_id()
+    place = Place(tenant_id, "blob", kind, blob_id, epoch)
+    return SealedBlob(blob_id, tenant_id, kind, epoch, seal(plaintext, key=tenant_keys(tenant_id).current, place=place))
+
+
+def open_blob(tenant_id: UUID, *, kind: str, blob_id: UUID, sealed: bytes, epoch: int | None = None) -> bytes:
+    """The value. Raises `Unreadable` when the blob was altered or belongs to another place."""
+    place = Place(tenant_id, "blob", kind, blob_id, epoch)
+    return open_sealed(bytes(sealed), keys=tenant_keys(tenant_id).data, place=place)
+
+
+def insert_blobs(blobs: Sequence[SealedBlob]) -> None:
+    """Store sealed values, in the caller's transaction."""
+    if not blobs:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO blob (id, tenant_id, kind, epoch, sealed) "
+            "SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::bigint[], %s::bytea[])",
+            [
+                [blob.id for blob in blobs],
+                [blob.tenant_id for blob in blobs],
+                [blob.kind for blob in blobs],
+                [blob.epoch for blob in blobs],
+                [blob.sealed for blob in blobs],
+            ],
+        )

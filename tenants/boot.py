@@ -1,0 +1,85 @@
+"""What a process must find true before it starts: its role cannot pass the wall, and its root key is the right one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from django.conf import settings
+from django.db import Error, connection
+
+from jobservice.env import ConfigurationError
+from jobservice.errors import Unreadable
+from tenants.data_keys import root_keyring
+from tenants.models import Installation
+
+
+def check_boot() -> None:
+    """Raise `ConfigurationError` when this process must not start: one sentence that says what is wrong and the fix."""
+    try:
+        check_role()
+        if settings.ENVIRONMENT.process != "dispatcher":
+            check_root_key()
+    except Error as error:
+        raise ConfigurationError(_database_sentence(error)) from None
+
+
+def check_role() -> None:
+    """A runtime process may be neither superuser nor free of row-level security, nor own the tables."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT r.rolname, r.rolsuper OR r.rolbypassrls, "
+            "EXISTS (SELECT FROM pg_class c WHERE c.relowner = r.oid AND c.relkind IN ('r', 'p')) "
+            "FROM pg_roles r WHERE r.rolname = current_user"
+        )
+        name, is_unbound, is_owner = cursor.fetchone()
+        if is_unbound or (is_owner and settings.ENVIRONMENT.process != "owner"):
+            raise ConfigurationError(
+                f"The {settings.ENVIRONMENT.process} process connects as {name}, whom row-level security does not "
+                "bind; give it the role that the first start made (see the README, Operate)."
+            )
+        cursor.execute(
+            "SELECT string_agg(c.relname, ', ') FROM pg_class c "
+            "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped "
+            "WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace "
+            "AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"
+        )
+        (bare,) = cursor.fetchone()
+    if bare:
+        raise ConfigurationError(f"Row-level security is not forced on {bare}; run `manage.py migrate`.")
+
+
+def check_root_key() -> None:
+    """The root key file must hold the key this database was made with."""
+    keyring = root_keyring()
+    stored = Installation.objects.values_list("root_key_fingerprint", flat=True).first()
+    if stored is None:
+        raise ConfigurationError("The database has no root key yet; run `manage.py create_keys` first.")
+    if not keyring.recognises(stored):
+        raise wrong_root_key()
+
+
+def wrong_root_key() -> ConfigurationError:
+    return ConfigurationError(
+        f"JOBSERVICE_ROOT_KEY_FILE: {settings.ENVIRONMENT.root_key_file} is not the root key of this database; "
+        "put back the file that its first start made."
+    )
+
+
+def exit_on_fault(check: Callable[[], None] = check_boot) -> None:
+    """Run a check where nobody catches its error: print the sentence and end with exit code 2."""
+    try:
+        check()
+    except (ConfigurationError, Unreadable) as error:
+        _exit(str(error))
+
+
+def _exit(sentence: str) -> NoReturn:
+    sys.stderr.write(f"{sentence}\n")
+    raise SystemExit(2)
+
+
+def _database_sentence(error: Error) -> str:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return f"DATABASE_URL: the database cannot be used ({reason}); is it running and migrated?"

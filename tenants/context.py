@@ -1,0 +1,50 @@
+"""The wall between tenants: every read and write happens in a transaction that says for whom it is.
+
+`SET LOCAL` only, so nothing outlives the transaction on a pooled connection; row-level security reads the setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from uuid import UUID
+
+from django.db import connection, transaction
+
+_current: ContextVar[UUID | None] = ContextVar("current_tenant", default=None)
+
+
+class TenantMismatch(RuntimeError):
+    """Code asked for another tenant inside one tenant's transaction: always a fault of ours."""
+
+
+@contextmanager
+def tenant_tx(tenant_id: UUID) -> Iterator[None]:
+    """A transaction that sees and writes this tenant's rows only. Nests for the same tenant, and for no other."""
+    outer = _current.get()
+    if outer is not None and outer != tenant_id:
+        raise TenantMismatch("a transaction of one tenant cannot turn to another")
+    token = _current.set(tenant_id)
+    try:
+        with transaction.atomic():
+            set_local("app.tenant", str(tenant_id))
+            yield
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def tenants_tx(tenant_ids: Iterable[UUID]) -> Iterator[None]:
+    """A worker's transaction over the tenants of one message: its grouped statements span them and no others."""
+    if _current.get() is not None:
+        raise TenantMismatch("a transaction of one tenant cannot turn to many")
+    with transaction.atomic():
+        set_local("app.tenants", ",".join(sorted({str(tenant_id) for tenant_id in tenant_ids})))
+        yield
+
+
+def set_local(name: str, value: str) -> None:
+    """Set a custom setting until the end of the current transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config(%s, %s, true)", [name, value])

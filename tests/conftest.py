@@ -1,0 +1,88 @@
+"""Fixtures of every test: a tenant, another tenant, an HTTP client, and the role a test acts as."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import pytest
+from django.test import Client
+
+from tenants.data_keys import forget_opened_keys, root_keyring
+from tenants.models import Installation
+from tests.factories import Tenant, make_tenant
+from tests.roles import as_role
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """The database as `manage.py create_keys` leaves it."""
+    with django_db_blocker.unblock():
+        Installation.objects.get_or_create(id=1, defaults={"root_key_fingerprint": root_keyring().fingerprint()})
+
+
+@pytest.fixture(autouse=True)
+def _fresh_keys() -> Iterator[None]:
+    yield
+    forget_opened_keys()
+
+
+@pytest.fixture
+def tenant(db: None) -> Tenant:
+    return make_tenant()
+
+
+@pytest.fixture
+def other_tenant(db: None) -> Tenant:
+    return make_tenant()
+
+
+class Api(Protocol):
+    """Calls the API over Django's handler, as the web process's role."""
+
+    def get(self, path: str, *, key: str | None = None, **headers: str) -> Any: ...
+    def post(self, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Any: ...
+    def put(self, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Any: ...
+
+
+class _Api:
+    def __init__(self) -> None:
+        self._client = Client(raise_request_exception=False)
+
+    def get(self, path: str, *, key: str | None = None, **headers: str) -> Any:
+        return self.call("GET", path, None, key, headers)
+
+    def post(self, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Any:
+        return self.call("POST", path, body, key, headers)
+
+    def put(self, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Any:
+        return self.call("PUT", path, body, key, headers)
+
+    def call(self, method: str, path: str, body: Any, key: str | None, headers: dict[str, str]) -> Any:
+        """`body` is sent as it is when it is bytes, else as JSON; a header's name is written with underscores."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key is not None:
+            sent["Authorization"] = f"Bearer {key}"
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        content_type = sent.pop("Content-Type", "application/json")
+        with as_role("web"):
+            return self._client.generic(method, path, content, content_type=content_type, headers=sent)
+
+
+@pytest.fixture
+def api(db: None) -> Api:
+    return _Api()
+
+
+@pytest.fixture
+def role() -> Any:
+    """`with role("dispatcher"): …` acts as that role."""
+
+    @contextmanager
+    def act(name: str) -> Iterator[None]:
+        with as_role(name):
+            yield
+
+    return act
