@@ -1,0 +1,5 @@
+-- The second look, under the lock: a job committed meanwhile keeps its lane awake.
+UPDATE lane SET is_active = false
+WHERE id = ANY (%(lanes)s)
+  AND NOT EXISTS (SELECT FROM job_live WHERE lane_id = lane.id AND state = 'available')
+RETURNING id

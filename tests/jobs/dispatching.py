@@ -1,0 +1,55 @@
+"""What tests of the core say often: claim as the dispatcher, start and record as a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, cast
+from uuid import UUID
+
+from django.db.models.functions import Now
+
+from jobservice.crypto.message_mac import Ref
+from jobservice.ids import JOB, new_id, parse_id
+from jobservice.jobs.claims import claim_jobs
+from jobservice.jobs.leases import start_jobs
+from jobservice.jobs.models import LiveJob
+from jobservice.jobs.outcomes import Outcome, OutcomeKind, StartedJob
+from jobservice.jobs.record import RecordReport, record_outcomes
+from tests.roles import as_role
+
+WORKER = new_id()
+
+
+def job_uuid(job: dict[str, Any]) -> UUID:
+    return cast(UUID, parse_id(JOB, job["id"]))
+
+
+def claim(limit: int = 100, *, pool: str = "handlers", lease_seconds: float = 30.0) -> list[Ref]:
+    with as_role("dispatcher"):
+        return [claimed.ref for claimed in claim_jobs(pool, limit=limit, lease_seconds=lease_seconds)]
+
+
+def start(refs: Sequence[Ref], *, worker_id: UUID = WORKER, lease_seconds: float = 30.0) -> list[StartedJob]:
+    with as_role("worker"):
+        return start_jobs(refs, worker_id=worker_id, group_id=new_id(), lease_seconds=lease_seconds)
+
+
+def outcome_of(job: StartedJob, kind: OutcomeKind = "completed", **fields: Any) -> Outcome:
+    if kind == "completed":
+        fields.setdefault("result", b'{"ok":true}')
+    return Outcome(job=job, kind=kind, worker_id=WORKER, started_at=job.started_at, duration_seconds=0.01, **fields)
+
+
+def record(*outcomes: Outcome) -> RecordReport:
+    with as_role("worker"):
+        return record_outcomes(outcomes)
+
+
+def live(job: dict[str, Any]) -> LiveJob:
+    return LiveJob.objects.get(job_id=job_uuid(job))
+
+
+def end_lease(job: dict[str, Any]) -> None:
+    """As if the holder had been silent for longer than its lease."""
+    LiveJob.objects.filter(job_id=job_uuid(job)).update(lease_until=Now() - timedelta(seconds=1))

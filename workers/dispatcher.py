@@ -1,0 +1,161 @@
+"""The dispatcher: decides, fairly, which due job runs next, and hands it to Celery. Run one or five, all safe together.
+
+Each round stages what became due, claims for each pool as many jobs as its workers have credits for, and publishes them.
+It wakes on NOTIFY and each second. It holds no payload and no key that opens one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psycopg
+from django.conf import settings
+from django.db import Error, connection, transaction
+
+from jobservice.celery import EGRESS, HANDLERS
+from jobservice.crypto.message_mac import Ref
+from jobservice.jobs.claims import claim_jobs, reap_leases, return_claims, seconds_until_due, stage_due_jobs
+from jobservice.jobs.fleet import forget_silent_workers, pool_capacity
+from jobservice.jobs.lanes import deactivate_idle_lanes
+from jobservice.jobs.notifier import CHANNEL
+from jobservice.logs import log_event
+from jobservice.webhooks.deliveries import claim_deliveries, reap_deliveries
+from workers.grouping import group_for_egress, group_for_handlers
+from workers.publisher import RUN_JOBS, SEND_DELIVERIES, Publisher
+
+POLL_SECONDS = 1.0
+CLAIM_LIMIT = 500
+RECOVER_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class _Chore:
+    """Something to do every so often; a fresh dispatcher does each at once."""
+
+    every_seconds: float
+    act: Callable[[], None]
+    due_at: float = 0.0
+
+
+class Dispatcher:
+    """One dispatcher process. `run` returns when `stop` was called and unpublished claims were given back."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._stop = threading.Event()
+        self._lease_seconds: float = settings.ENVIRONMENT.lease_seconds
+        self._listener: psycopg.Connection | None = None
+        self._chores = [
+            _Chore(1.0, _reap),
+            _Chore(5.0, _put_lanes_to_sleep),
+            _Chore(3600.0, _make_partitions),
+            _Chore(3600.0, _forget_workers),
+        ]
+
+    def stop(self) -> None:
+        """Ask the loop to end; safe in a signal handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Dispatch until stopped. A database or broker that is away is waited for."""
+        log_event("dispatcher_started")
+        while not self._stop.is_set():
+            try:
+                self._do_chores()
+                self.dispatch_once()
+                self._wait_for_work()
+            except (Error, psycopg.Error) as error:
+                log_event("dispatcher_recovers", level="warning", error_class=type(error).__name__)
+                self._forget_connections()
+                self._stop.wait(RECOVER_SECONDS)
+        self._forget_connections()
+        log_event("dispatcher_stopped")
+
+    def dispatch_once(self) -> int:
+        """One round over all pools; the number of jobs and deliveries handed out."""
+        stage_due_jobs()
+        return self._dispatch_handlers() + self._dispatch_egress() + self._dispatch_deliveries()
+
+    def _dispatch_handlers(self) -> int:
+        capacity = pool_capacity(HANDLERS)
+        claims = claim_jobs(HANDLERS, limit=min(capacity.credits, CLAIM_LIMIT), lease_seconds=self._lease_seconds)
+        groups = group_for_handlers(
+            claims, slots=capacity.slots, jobs_per_slot=capacity.jobs_per_slot, run_times=capacity.run_times
+        )
+        return self._publish(RUN_JOBS, groups, queue=HANDLERS, give_back=return_claims)
+
+    def _dispatch_egress(self) -> int:
+        limit = min(pool_capacity(EGRESS).credits, CLAIM_LIMIT)
+        claims = claim_jobs(EGRESS, limit=limit, lease_seconds=self._lease_seconds)
+        groups = group_for_egress([claim.ref for claim in claims])
+        return self._publish(RUN_JOBS, groups, queue=EGRESS, give_back=return_claims)
+
+    def _dispatch_deliveries(self) -> int:
+        limit = min(pool_capacity("deliveries").credits, CLAIM_LIMIT)
+        refs = claim_deliveries(limit, lease_seconds=self._lease_seconds) if limit > 0 else []
+        return self._publish(SEND_DELIVERIES, group_for_egress(refs), queue=EGRESS, give_back=None)
+
+    def _publish(
+        self,
+        task: str,
+        groups: list[list[Ref]],
+        *,
+        queue: str,
+        give_back: Callable[[list[Ref]], int] | None,
+    ) -> int:
+        """Publish each group. What was not sent at all when we are stopped is given back; what failed is unknown."""
+        for sent, group in enumerate(groups):
+            if self._stop.is_set() and give_back is not None:
+                give_back([ref for rest in groups[sent:] for ref in rest])
+                return sum(len(group) for group in groups[:sent])
+            if not self._publisher.publish(task, group, queue=queue):
+                # The broker is in trouble: the lease returns these. Claim no more for a moment.
+                self._stop.wait(RECOVER_SECONDS)
+        return sum(len(group) for group in groups)
+
+    def _do_chores(self) -> None:
+        for chore in self._chores:
+            if time.monotonic() >= chore.due_at:
+                chore.act()
+                chore.due_at = time.monotonic() + chore.every_seconds
+
+    def _wait_for_work(self) -> None:
+        """Until a NOTIFY, the next due time, or the poll."""
+        if self._listener is None or self._listener.closed:
+            self._listener = psycopg.connect(settings.ENVIRONMENT.database_url, autocommit=True)
+            self._listener.execute(f"LISTEN {CHANNEL}")
+            return  # something may have been notified before we listened: look once more
+        until_due = seconds_until_due()
+        timeout = POLL_SECONDS if until_due is None else min(POLL_SECONDS, max(0.0, until_due))
+        for _ in self._listener.notifies(timeout=timeout, stop_after=1):
+            break
+
+    def _forget_connections(self) -> None:
+        connection.close()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+
+def _reap() -> None:
+    reaped = reap_leases()
+    deliveries = reap_deliveries()
+    if reaped.returned or reaped.crashed or deliveries:
+        log_event("leases_reaped", count=reaped.returned + deliveries, lost=reaped.crashed, kept=reaped.suspended)
+
+
+def _put_lanes_to_sleep() -> None:
+    with transaction.atomic():
+        deactivate_idle_lanes()
+
+
+def _make_partitions() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT make_partitions()")
+
+
+def _forget_workers() -> None:
+    forget_silent_workers()

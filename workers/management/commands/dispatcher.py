@@ -1,0 +1,28 @@
+"""`manage.py dispatcher`: runs the dispatcher until TERM or INT."""
+
+import signal
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from jobservice.celery import app
+from jobservice.crypto.message_mac import load_message_key
+from jobservice.env import ConfigurationError
+from tenants.boot import check_boot
+from workers.dispatcher import Dispatcher
+from workers.publisher import Publisher
+
+
+class Command(BaseCommand):
+    help = "Run a dispatcher: it claims due jobs fairly and publishes them to the workers. Any number may run."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.ENVIRONMENT.broker_url:
+            raise ConfigurationError("BROKER_URL is not set, and `make run` has not made a broker here.")
+        check_boot()
+        dispatcher = Dispatcher(Publisher(app, load_message_key(settings.ENVIRONMENT.message_key_file)))
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            # A handler only sets a flag: an exception raised in the middle of a commit would leave its outcome unknown.
+            signal.signal(signal_number, lambda *_: dispatcher.stop())
+        dispatcher.run()

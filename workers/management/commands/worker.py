@@ -1,0 +1,59 @@
+"""`manage.py worker handlers|egress`: one Celery worker, with the only pool that is right for its work."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.db import connections
+
+from jobservice.celery import app
+from jobservice.env import ConfigurationError
+from jobservice.handlers.registry import load_handlers
+from tenants.boot import check_boot
+from workers.tasks import message_key, take_messages
+
+EGRESS_THREADS = 4
+
+
+class Command(BaseCommand):
+    help = "Run a worker: `handlers` runs Python handlers, `egress` runs http jobs and webhook deliveries."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("pool", choices=["handlers", "egress"])
+
+    def handle(self, *_: Any, pool: str, **__: Any) -> None:
+        if not settings.ENVIRONMENT.broker_url:
+            raise ConfigurationError("BROKER_URL is not set, and `make run` has not made a broker here.")
+        load_handlers(settings.ENVIRONMENT.handlers)
+        check_boot()
+        message_key()
+        # The pool forks: nothing may be open that two processes would then share.
+        connections.close_all()
+        options = _set_up_handlers() if pool == "handlers" else _set_up_egress()
+        app.worker_main([*_common_options(pool), *options])
+
+
+def _common_options(pool: str) -> list[str]:
+    name = f"{pool}-{os.getpid()}@%h"
+    return ["--quiet", "worker", "-n", name, "-l", "WARNING", "-Q", pool, "--without-gossip", "--without-mingle"]
+
+
+def _set_up_handlers() -> list[str]:
+    from workers import handler_pool  # here, because each kind of worker loads only what it runs
+
+    pool = handler_pool.install()
+    take_messages(jobs=pool.run_group)
+    return ["--without-heartbeat", "-P", "prefork", "-O", "fair", "-c", str(settings.ENVIRONMENT.handler_processes)]
+
+
+def _set_up_egress() -> list[str]:
+    from workers import egress_pool  # as above
+
+    egress_pool.install()
+    take_messages(jobs=egress_pool.admit_jobs, deliveries=egress_pool.admit_deliveries)
+    return ["--without-heartbeat", "-P", "threads", "-c", str(EGRESS_THREADS)]
