@@ -1,9 +1,12 @@
-"""Turns a `postgresql://` address into Django's connection settings. Knows nothing of roles or tenants."""
+"""From a `postgresql://` address to Django's settings, and from those to a connection outside Django."""
 
 from __future__ import annotations
 
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+import psycopg
+from django.db import connection
 
 from jobservice.env import ConfigurationError
 
@@ -26,3 +29,18 @@ def parse_database_url(url: str) -> dict[str, Any]:
         "HOST": options.get("host", unquote(parts.hostname or "")),
         "PORT": str(options.get("port", port or "")),
     }
+
+
+def connect_alone() -> psycopg.Connection:
+    """A connection of its own, in autocommit and outside any pool, to the database and role Django uses."""
+    wanted = connection.settings_dict
+    parameters = {
+        "dbname": wanted["NAME"],
+        "user": wanted["USER"],
+        "password": wanted["PASSWORD"],
+        "host": wanted["HOST"],
+        "port": wanted["PORT"],
+        "application_name": wanted["OPTIONS"]["application_name"],
+        "connect_timeout": wanted["OPTIONS"]["connect_timeout"],
+    }
+    return psycopg.connect(autocommit=True, **{name: value for name, value in parameters.items() if value != ""})

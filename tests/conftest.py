@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 import pytest
+from django.db import connections
 from django.test import Client
+from django.test.utils import setup_databases, teardown_databases
 
 from tenants.data_keys import forget_opened_keys, root_keyring
 from tenants.models import Installation
@@ -17,10 +19,14 @@ from tests.roles import as_role
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """The database as `manage.py create_keys` leaves it."""
+def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> Iterator[None]:
+    """The migrated database as `manage.py create_keys` leaves it, for tests that roll back and for those that commit."""
     with django_db_blocker.unblock():
-        Installation.objects.get_or_create(id=1, defaults={"root_key_fingerprint": root_keyring().fingerprint()})
+        made = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+        Installation.objects.create(id=1, root_key_fingerprint=root_keyring().fingerprint())
+        yield
+        connections.close_all()
+        teardown_databases(made, verbosity=0)
 
 
 @pytest.fixture(autouse=True)

@@ -18,19 +18,23 @@ def as_role(role: str) -> Iterator[None]:
 
     The tenant of an earlier transaction is forgotten, for in a rolled-back test all of them are one.
     """
-    local = "LOCAL " if connection.in_atomic_block else ""
     previous = settings.ENVIRONMENT
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('app.tenant', '', %s), set_config('app.tenants', '', %s)", [bool(local)] * 2)
-        cursor.execute(f"SET {local}ROLE {_quoted(role)}")
+    set_role(role)
     settings.ENVIRONMENT = replace(previous, process=role)
     try:
         yield
     finally:
         settings.ENVIRONMENT = previous
         if not connection.needs_rollback:
-            with connection.cursor() as cursor:
-                cursor.execute(f"SET {local}ROLE NONE")
+            set_role("owner")
+
+
+def set_role(role: str) -> None:
+    """Turn this thread's connection to a role until the end of its transaction, or of its session without one."""
+    is_local = connection.in_atomic_block
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('app.tenant', '', %s), set_config('app.tenants', '', %s)", [is_local] * 2)
+        cursor.execute(f"SET {'LOCAL ' if is_local else ''}ROLE {_quoted(role)}")
 
 
 def _quoted(role: str) -> str:

@@ -1,6 +1,6 @@
 """The dispatcher: decides, fairly, which due job runs next, and hands it to Celery. Run one or five, all safe together.
 
-Each round stages what became due, claims for each pool as many jobs as its workers have credits for, and publishes them.
+Each round stages what became due, claims for each pool as many jobs as its workers have credits for, and publishes.
 It wakes on NOTIFY and each second. It holds no payload and no key that opens one.
 """
 
@@ -17,6 +17,7 @@ from django.db import Error, connection, transaction
 
 from jobservice.celery import EGRESS, HANDLERS
 from jobservice.crypto.message_mac import Ref
+from jobservice.database import connect_alone
 from jobservice.jobs.claims import claim_jobs, reap_leases, return_claims, seconds_until_due, stage_due_jobs
 from jobservice.jobs.fleet import forget_silent_workers, pool_capacity
 from jobservice.jobs.lanes import deactivate_idle_lanes
@@ -125,7 +126,7 @@ class Dispatcher:
     def _wait_for_work(self) -> None:
         """Until a NOTIFY, the next due time, or the poll."""
         if self._listener is None or self._listener.closed:
-            self._listener = psycopg.connect(settings.ENVIRONMENT.database_url, autocommit=True)
+            self._listener = connect_alone()
             self._listener.execute(f"LISTEN {CHANNEL}")
             return  # something may have been notified before we listened: look once more
         until_due = seconds_until_due()

@@ -25,9 +25,7 @@ class Renewal:
     cancelled: frozenset[tuple[UUID, int]]
 
 
-def start_jobs(
-    refs: Sequence[Ref], *, worker_id: UUID, group_id: UUID, lease_seconds: float
-) -> list[StartedJob]:
+def start_jobs(refs: Sequence[Ref], *, worker_id: UUID, group_id: UUID, lease_seconds: float) -> list[StartedJob]:
     """Start the group: those jobs still dispatched under the epoch the message names, in the message's order.
 
     The others were cancelled, taken back or already started; the message is a hint and they are simply left out.

@@ -11,8 +11,8 @@ import threading
 import time
 
 import psycopg
-from django.conf import settings
 
+from jobservice.database import connect_alone
 from jobservice.logs import log_event
 
 CHANNEL = "jobservice_work"
@@ -31,7 +31,7 @@ class _Notifier(threading.Thread):
     def run(self) -> None:
         while True:
             try:
-                with psycopg.connect(settings.ENVIRONMENT.database_url, autocommit=True) as connection:
+                with connect_alone() as connection:
                     self._serve(connection)
             except psycopg.Error as error:
                 log_event("notifier_reconnects", level="warning", error_class=type(error).__name__)

@@ -1,0 +1,133 @@
+"""The story of one job: its attempts, and the timeline built from its rows. Both are read, never written, here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from jobservice import ids
+from jobservice.jobs.cursors import CursorScope
+from jobservice.jobs.job_search import read_job
+from jobservice.jobs.models import Attempt
+from jobservice.jobs.representation import show_time
+from jobservice.jobs.sealed_reads import find_blobs, open_error
+from jobservice.jobs.selectors import Page
+from jobservice.webhooks.models import DeliveryAttempt, Event
+from tenants.context import tenant_tx
+
+WORKER = "wrk"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One thing that happened. `id` is the row's; entries are ordered by their time, then by it."""
+
+    at: datetime
+    id: UUID
+    type: str
+    data: dict[str, Any]
+
+
+def list_attempts(tenant_id: UUID, job_id: UUID, *, limit: int, cursor: str | None = None) -> Page | None:
+    """A page of a job's ended attempts, the newest first; None when the tenant has no such job.
+
+    Raises `Invalid` for a cursor that is not of this list.
+    """
+    scope = CursorScope(tenant_id, "attempts", {"job": str(job_id)})
+    with tenant_tx(tenant_id):
+        if read_job(tenant_id, job_id) is None:
+            return None
+        attempts = Attempt.objects.filter(tenant_id=tenant_id, job_id=job_id).order_by("-id")
+        if cursor is not None:
+            attempts = attempts.filter(id__lt=UUID(bytes=scope.read(cursor)))
+        found = list(attempts[: limit + 1])
+        blobs = find_blobs(tenant_id, [attempt.error_id for attempt in found[:limit]])
+    data = [
+        _show_attempt(attempt, open_error(tenant_id, attempt.error_id, epoch=attempt.epoch, blobs=blobs))
+        for attempt in found[:limit]
+    ]
+    return Page(data, scope.show(found[limit - 1].id.bytes) if len(found) > limit else None)
+
+
+def list_events(tenant_id: UUID, job_id: UUID, *, limit: int, cursor: str | None = None) -> Page | None:
+    """A page of a job's timeline, in the order in which things happened; None when the tenant has no such job.
+
+    `seq` counts from 1 and an entry keeps its number. Raises `Invalid` for a cursor that is not of this list.
+    """
+    scope = CursorScope(tenant_id, "events", {"job": str(job_id)})
+    with tenant_tx(tenant_id):
+        job = read_job(tenant_id, job_id)
+        if job is None:
+            return None
+        seen = 0 if cursor is None else int.from_bytes(scope.read(cursor))
+        entries = [_accepted(job), *_read_entries(tenant_id, job_id)]
+    entries.sort(key=lambda entry: (entry.at, entry.id))
+    data = [_show_entry(entry, seq) for seq, entry in enumerate(entries, start=1)][seen : seen + limit]
+    has_more = seen + limit < len(entries)
+    return Page(data, scope.show((seen + limit).to_bytes(16)) if has_more else None)
+
+
+def _show_attempt(attempt: Attempt, message: str | None) -> dict[str, Any]:
+    return {
+        "id": ids.show_id(ids.ATTEMPT, attempt.id),
+        "number": attempt.number,
+        "epoch": attempt.epoch,
+        "worker": None if attempt.worker_id is None else ids.show_id(WORKER, attempt.worker_id),
+        "started_at": show_time(attempt.started_at),
+        "finished_at": show_time(attempt.finished_at),
+        "outcome": attempt.outcome,
+        "error": None if attempt.error_code is None else {"code": attempt.error_code, "message": message},
+        "progress": None,
+        "log": None,
+    }
+
+
+def _show_entry(entry: _Entry, seq: int) -> dict[str, Any]:
+    return {
+        "id": ids.show_id(ids.EVENT, entry.id),
+        "seq": seq,
+        "type": entry.type,
+        "at": show_time(entry.at),
+        "data": entry.data,
+    }
+
+
+def _read_entries(tenant_id: UUID, job_id: UUID) -> list[_Entry]:
+    """Attempts enter at their end: that is when their row is written, so no earlier entry changes its number."""
+    own = {"tenant_id": tenant_id, "job_id": job_id}
+    return [
+        *(_attempted(row) for row in Attempt.objects.filter(**own)),
+        *(_Entry(row.at, row.id, row.type, {"job": row.job}) for row in Event.objects.filter(**own)),
+        *(_delivery_attempted(row) for row in DeliveryAttempt.objects.filter(**own)),
+    ]
+
+
+def _accepted(job: Any) -> _Entry:
+    data = {"queue": job.queue, "priority": job.priority, "run_at": show_time(job.run_at)}
+    return _Entry(job.created_at, job.id, "job.accepted", data)
+
+
+def _attempted(row: Attempt) -> _Entry:
+    data = {
+        "attempt_id": ids.show_id(ids.ATTEMPT, row.id),
+        "number": row.number,
+        "outcome": row.outcome,
+        "started_at": show_time(row.started_at),
+        "error_code": row.error_code,
+    }
+    return _Entry(row.finished_at, row.id, "attempt.ended", data)
+
+
+def _delivery_attempted(row: DeliveryAttempt) -> _Entry:
+    data = {
+        "delivery_id": ids.show_id(ids.DELIVERY, row.delivery_id),
+        "event_id": ids.show_id(ids.EVENT, row.event_id),
+        "number": row.number,
+        "status": row.status,
+        "duration_ms": row.duration_ms,
+        "error": row.error_class,
+        "next_attempt_at": show_time(row.next_attempt_at),
+    }
+    return _Entry(row.at, row.id, "delivery.attempted", data)
