@@ -1,5 +1,23 @@
-"""The API's addresses."""
+"""The API's addresses: one line per address, one operation class per method."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from api.health import Health, Readiness
+from api.job_types import ListJobTypes, PutJobType, ReadJobType
+from api.jobs import ListAttempts, ListJobEvents, ListJobs, ReadJob, SubmitJob
+from api.problem_pages import ReadProblemPage
+from api.signing_secrets import ReadDefaultSecret
+from api.views import by_method
+
+urlpatterns = [
+    path("v1/jobs", by_method(GET=ListJobs, POST=SubmitJob)),
+    path("v1/jobs/<str:job_id>", by_method(GET=ReadJob)),
+    path("v1/jobs/<str:job_id>/attempts", by_method(GET=ListAttempts)),
+    path("v1/jobs/<str:job_id>/events", by_method(GET=ListJobEvents)),
+    path("v1/job-types", by_method(GET=ListJobTypes)),
+    path("v1/job-types/<str:name>", by_method(GET=ReadJobType, PUT=PutJobType)),
+    path("v1/signing-secrets/default", by_method(GET=ReadDefaultSecret)),
+    path("healthz", by_method(GET=Health)),
+    path("readyz", by_method(GET=Readiness)),
+    path("docs/problems/<str:code>", by_method(GET=ReadProblemPage)),
+]

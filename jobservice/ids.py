@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import uuid_utils
 import uuid_utils.compat
 from typeid import TypeID
 from typeid.errors import TypeIDException
@@ -18,7 +19,7 @@ def new_id() -> UUID:
 
 def show_id(prefix: str, value: UUID) -> str:
     """The id as people see it, such as `job_01h455vb4pex5vsknk084sn02q`."""
-    return str(TypeID.from_uuid(value, prefix))
+    return str(TypeID.from_uuid(uuid_utils.UUID(bytes=value.bytes), prefix))
 
 
 def parse_id(prefix: str, text: str) -> UUID | None:

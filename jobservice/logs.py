@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -36,7 +37,7 @@ def configure_logs(*, format: str, level: str) -> None:  # noqa: A002 (the setti
         if format == "json"
         else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
     )
-    shared = [
+    shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -62,12 +63,12 @@ def configure_logs(*, format: str, level: str) -> None:  # noqa: A002 (the setti
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
 
 
-def keep_allowed_fields(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
+def keep_allowed_fields(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Drop what is not on the list; `_record` and `_from_structlog` are structlog's own bookkeeping."""
     return {key: value for key, value in event.items() if key in ALLOWED_FIELDS or key.startswith("_")}
 
 
-def drop_exception(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
+def drop_exception(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace a library's traceback by the class of its exception: texts and locals may hold a tenant's data."""
     record = event.get("_record")
     if record is not None and record.exc_info:

@@ -66,6 +66,7 @@ def set_quotas(tenant: Tenant, quotas: dict[str, int | None]) -> dict[str, int |
     """Change some of the tenant's quotas; all of its own values after the change."""
     with transaction.atomic():
         locked = Tenant.objects.select_for_update().get(id=tenant.id)
-        locked.quotas = {**locked.quotas, **quotas}
+        merged: dict[str, int | None] = {**locked.quotas, **quotas}
+        locked.quotas = merged
         locked.save(update_fields=["quotas"])
-    return locked.quotas
+    return merged

@@ -19,10 +19,12 @@ from tests.roles import as_role
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> Iterator[None]:
-    """The migrated database as `manage.py create_keys` leaves it, for tests that roll back and for those that commit."""
+def django_db_setup(
+    django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: Any
+) -> Iterator[None]:
+    """The migrated database as `manage.py create_keys` leaves it, for tests that roll back and those that commit."""
     with django_db_blocker.unblock():
-        made = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+        made = setup_databases(verbosity=0, interactive=False, aliases={"default": False})
         Installation.objects.create(id=1, root_key_fingerprint=root_keyring().fingerprint())
         yield
         connections.close_all()

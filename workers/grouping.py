@@ -18,8 +18,8 @@ def group_for_handlers(
 ) -> list[list[Ref]]:
     """Short jobs share a message, spread over the slots; the others travel alone.
 
-    A job that crashed before, or whose type's run time is long or not known, travels alone: when a worker vanishes every
-    job it had started counts a crash, and an innocent one must never reach three.
+    A job that crashed before, or whose type's run time is long or not known, travels alone: when a worker vanishes
+    every job it had started counts a crash, and an innocent one must never reach three.
     """
     shared = [claim.ref for claim in claims if _is_short(claim, run_times)]
     alone = [[claim.ref] for claim in claims if not _is_short(claim, run_times)]

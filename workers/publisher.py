@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery
+from kombu import Producer
 
 from jobservice.crypto.message_mac import MessageKey, Ref, encode_message
 from jobservice.logs import log_event
@@ -15,29 +16,33 @@ KINDS = {RUN_JOBS: "jobs", SEND_DELIVERIES: "deliveries"}
 
 
 class Publisher:
-    """Publishes refs to a queue. After a failure `is_healthy` is False until a publish succeeds again."""
+    """Publishes refs to a queue over one connection of its own."""
 
     def __init__(self, app: Celery, key: MessageKey) -> None:
         self._app = app
         self._key = key
-        self.is_healthy = True
+        self._producer: Producer | None = None
 
     def publish(self, task: str, refs: Sequence[Ref], *, queue: str) -> bool:
-        """Send one message. False means unknown: it may arrive after all, so nothing is undone; the lease will speak."""
+        """Send one message. False means unknown: it may arrive after all, so nothing is undone; its lease will end."""
         message: dict[str, Any] = encode_message(KINDS[task], refs, self._key)
         try:
-            self._app.send_task(task, args=[message], queue=queue, retry=False, ignore_result=True)
+            self._app.send_task(
+                task, args=[message], queue=queue, retry=False, ignore_result=True, producer=self._open_producer()
+            )
         except Exception as error:  # noqa: BLE001 (every transport has errors of its own, and each means the same)
             log_event("publish_unknown", level="warning", count=len(refs), error_class=type(error).__name__)
-            self._drop_connections()
-            self.is_healthy = False
+            self._drop_connection()
             return False
-        self.is_healthy = True
         return True
 
-    def _drop_connections(self) -> None:
+    def _open_producer(self) -> Producer:
+        if self._producer is None:
+            self._producer = self._app.amqp.Producer(self._app.connection_for_write(), auto_declare=False)
+        return self._producer
+
+    def _drop_connection(self) -> None:
         """A connection that failed once is not asked again."""
-        self._app.pool.force_close_all()
-        self._app.amqp.producer_pool.force_close_all()
-        self._app.amqp._producer_pool = None
-        self._app._pool = None
+        if self._producer is not None and self._producer.connection is not None:
+            self._producer.connection.close()
+        self._producer = None

@@ -135,7 +135,7 @@ class Fields:
 
 
 def refusal(faults: list[Fault]) -> JobserviceError:
-    """The error to raise for these faults; refused URLs alone are a problem of their own, unlike a malformed request."""
+    """The error to raise for these faults; refused URLs alone are a problem of their own."""
     if all(fault.code == EgressRefused.code for fault in faults):
         return EgressRefused(f"{faults[0].pointer[1:]}: {faults[0].detail}")
     return Invalid(faults)

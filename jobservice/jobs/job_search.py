@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import namedtuple
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -43,8 +44,10 @@ _CONDITIONS = {
     "type": "j.type = %(type)s",
     "priority": "coalesce(l.priority, j.priority) = %(priority)s",
     # The bound on the id leaves out the partitions, the exact time decides.
-    "created_after": "j.created_at >= %(created_after)s AND j.id >= uuid7_at(%(created_after)s - %(slack)s)",
-    "created_before": "j.created_at < %(created_before)s AND j.id <= uuid7_at(%(created_before)s + %(slack)s)",
+    "created_after": "j.created_at >= %(created_after)s"
+    " AND j.id >= uuid7_at(greatest(%(created_after)s - %(slack)s, 'epoch'))",
+    "created_before": "j.created_at < %(created_before)s"
+    " AND j.id <= uuid7_at(greatest(%(created_before)s + %(slack)s, 'epoch'))",
     "before": "j.id < %(before)s",
 }
 
@@ -101,7 +104,9 @@ def _run(statement: str, parameters: dict[str, Any]) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         row = _row_type(tuple(column.name for column in cursor.description or ()))
-        return [row._make(values) for values in cursor.fetchall()]
+        rows = [row._make(values) for values in cursor.fetchall()]
+    # Django hands jsonb of a raw cursor on as text.
+    return [found._replace(tags=json.loads(found.tags)) for found in rows]
 
 
 @lru_cache

@@ -15,6 +15,8 @@ DATABASE = [
     run_sql_file(SQL / "roles.sql"),
     run_sql_file(SQL / "schema.sql"),
     grant("installation", web="SELECT", worker="SELECT"),
+    # Readiness: is the database migrated as far as the code is?
+    grant("django_migrations", web="SELECT", worker="SELECT", dispatcher="SELECT"),
     # The operator's commands look a tenant up by its name before they act for it.
     protect_table("tenant", column="id", web="SELECT", worker="SELECT", dispatcher="SELECT"),
     protect_table("data_key", web="SELECT", worker="SELECT"),

@@ -28,10 +28,11 @@ def test_a_completed_job_ends_with_one_event_and_its_sealed_result(tenant: Tenan
     assert not LiveJob.objects.filter(job_id=row.id).exists()
     event = Event.objects.get(job_id=row.id)
     assert (event.type, event.id, event.job["state"]) == ("job.completed", row.end_event_id, "completed")
+    assert row.result_id is not None
     blob = Blob.objects.get(id=row.result_id)
     assert b"words" not in bytes(blob.sealed)
     with as_role("worker"):
-        opened = open_blob(tenant.id, kind="result", blob_id=blob.id, sealed=blob.sealed, epoch=blob.epoch)
+        opened = open_blob(tenant.id, kind="result", blob_id=blob.id, sealed=bytes(blob.sealed), epoch=blob.epoch)
     assert opened == b'{"words":3}'
     assert Attempt.objects.get(job_id=row.id).outcome == "completed"
 

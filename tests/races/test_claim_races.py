@@ -22,6 +22,7 @@ from jobservice.jobs.lanes import deactivate_idle_lanes
 from jobservice.jobs.leases import start_jobs
 from jobservice.jobs.models import Attempt, Job, LiveJob
 from jobservice.jobs.record import record_outcomes
+from jobservice.statements import run_statement
 from jobservice.webhooks.models import Event
 from tests.factories import Tenant, make_job, make_submission, make_tenant
 from tests.jobs.dispatching import claim, end_lease, outcome_of, start
@@ -109,7 +110,7 @@ def test_no_accepted_job_is_left_in_a_lane_that_was_put_to_sleep(
     monkeypatch.setattr(lanes, "IDLE_SECONDS", -1.0)
     tenant_id = racing_tenant.id
     over, falling_asleep = threading.Event(), threading.Event()
-    run, pauses = lanes.run_statement, itertools.cycle([0.0, 0.001, 0.002, 0.003, 0.004, 0.006])
+    run, pauses = run_statement, itertools.cycle([0.0, 0.001, 0.002, 0.003, 0.004, 0.006])
 
     def run_slowly(path: Path, parameters: Any) -> Any:
         if path.stem == "deactivate_lanes":

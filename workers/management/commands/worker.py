@@ -6,6 +6,8 @@ import os
 from argparse import ArgumentParser
 from typing import Any
 
+from celery import signals
+from celery.utils.log import get_multiprocessing_logger
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import connections
@@ -34,6 +36,8 @@ class Command(BaseCommand):
         message_key()
         # The pool forks: nothing may be open that two processes would then share.
         connections.close_all()
+        # Celery puts handlers of its own beside ours unless somebody receives this.
+        signals.setup_logging.connect(_keep_our_logs, weak=False)
         options = _set_up_handlers() if pool == "handlers" else _set_up_egress()
         app.worker_main([*_common_options(pool), *options])
 
@@ -57,3 +61,10 @@ def _set_up_egress() -> list[str]:
     egress_pool.install()
     take_messages(jobs=egress_pool.admit_jobs, deliveries=egress_pool.admit_deliveries)
     return ["--without-heartbeat", "-P", "threads", "-c", str(EGRESS_THREADS)]
+
+
+def _keep_our_logs(**_: Any) -> None:
+    """Leave logging as the settings made it; the process pool's own logger keeps to itself unless it is told."""
+    pool_logger = get_multiprocessing_logger()
+    if pool_logger is not None:
+        pool_logger.propagate = True

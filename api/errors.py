@@ -1,0 +1,73 @@
+"""From any exception of a request to its problem document: the domain's errors, the framework's, and the unexpected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import InterfaceError, InternalError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.request import UnreadablePostError
+from psycopg.errors import ReadOnlySqlTransaction
+from rest_framework.exceptions import APIException
+
+from api.problems import PROBLEM_TYPES, ApiProblem, problem_response
+from jobservice.errors import Invalid, JobserviceError
+from jobservice.logs import log_event
+
+RETRY_AFTER_SECONDS = 2
+_AWAY = "The database is away for a moment; try again."
+_INTERNAL = "The service failed to answer this request; the fault is noted under its request_id."
+_CODE_OF_STATUS = {kind.status: code for code, kind in reversed(list(PROBLEM_TYPES.items()))}
+
+
+def answer_exception(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
+    """REST framework's exception handler: every exception of a view becomes a problem document."""
+    return answer_error(context["request"]._request, error)
+
+
+def answer_error(request: HttpRequest, error: Exception) -> HttpResponse:
+    """The problem document for this exception; an unexpected one is noted by its class only, and told to nobody."""
+    match error:
+        case ApiProblem():
+            return problem_response(request, error.code, error.detail, headers=error.headers)
+        case Invalid():
+            return problem_response(request, error.code, error.detail, faults=error.faults)
+        case JobserviceError() if error.code in PROBLEM_TYPES and error.code != "internal":
+            headers = _retry_after() if error.code == "unavailable" else None
+            return problem_response(request, error.code, error.detail, headers=headers)
+        case _ if _is_database_away(error):
+            log_event("database_away", level="warning", error_class=_class_name(error))
+            return problem_response(request, "unavailable", _AWAY, headers=_retry_after())
+        case APIException() if error.status_code in _CODE_OF_STATUS:
+            return answer_status(request, error.status_code)
+        case Http404():
+            return problem_response(request, "not-found", "There is nothing at this address.")
+        case PermissionDenied():
+            return problem_response(request, "forbidden", f"{PROBLEM_TYPES['forbidden'].title}.")
+        case SuspiciousOperation() | UnreadablePostError():
+            return problem_response(request, "bad-request", f"{PROBLEM_TYPES['bad-request'].title}.")
+    log_event("request_failed", level="error", error_class=_class_name(error))
+    return problem_response(request, "internal", _INTERNAL)
+
+
+def answer_status(request: HttpRequest, status: int) -> HttpResponse:
+    """The problem document in place of an error page of the framework's own."""
+    code = _CODE_OF_STATUS.get(status, "internal")
+    return problem_response(request, code, f"{PROBLEM_TYPES[code].title}.")
+
+
+def _is_database_away(error: Exception) -> bool:
+    """Away, full, overloaded, or a standby that takes no writes: the same request may succeed later."""
+    if isinstance(error, InternalError):
+        return isinstance(error.__cause__, ReadOnlySqlTransaction)
+    return isinstance(error, OperationalError | InterfaceError)
+
+
+def _retry_after() -> dict[str, str]:
+    return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+
+
+def _class_name(error: Exception) -> str:
+    return type(error.__cause__ or error).__name__

@@ -1,0 +1,128 @@
+"""Operations on jobs: submit, read, list, and the story of one."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.permissions import check_queue, check_scopes
+from api.queries import read_include, read_job_query, read_no_parameters, read_paging
+from api.rendering import WithParts
+from api.views import ApiView
+from jobservice import ids
+from jobservice.errors import Fault, Invalid, NotFound
+from jobservice.jobs.accept import DEFAULTS, accept_job
+from jobservice.jobs.job_types import resolve_type
+from jobservice.jobs.selectors import Page, find_job, list_jobs
+from jobservice.jobs.submission import Submission, SubmissionLimits, parse_submission
+from jobservice.jobs.timeline import list_attempts, list_events
+from tenants.api_keys import Credential
+from tenants.quotas import PAYLOAD_BYTES_CEILING, limit_of
+
+
+class SubmitJob(ApiView):
+    required_scopes = frozenset({"jobs:write"})
+
+    def post(self, request: Request) -> Response:
+        """Accept a job: 201 and where it is."""
+        read_no_parameters(request)
+        _refuse_idempotency_key(request)
+        submission = parse_submission(
+            request.data, limits=_limits(self.credential), traceparent=request.META.get("HTTP_TRACEPARENT")
+        )
+        _check_queue(self.credential, submission)
+        job = accept_job(self.credential.tenant_id, submission)
+        return Response(job, status=201, headers={"Location": f"/v1/jobs/{job['id']}"})
+
+
+class ListJobs(ApiView):
+    required_scopes = frozenset({"jobs:read"})
+
+    def get(self, request: Request) -> Response:
+        """A page of jobs, the newest first."""
+        filters, paging = read_job_query(request)
+        page = list_jobs(self.credential.tenant_id, filters=filters, limit=paging.limit, cursor=paging.cursor)
+        return Response(show_page(page))
+
+
+class ReadJob(ApiView):
+    required_scopes = frozenset({"jobs:read"})
+
+    def get(self, request: Request, job_id: str) -> Response:
+        """One job, with the parts that `include` names."""
+        include = read_include(request)
+        if include:
+            check_scopes(self.credential, {"payloads:read"})
+        found = find_job(self.credential.tenant_id, read_job_id(job_id), include=include)
+        if found is None:
+            raise unknown_job()
+        return Response(WithParts(found.job, found.parts))
+
+
+class ListAttempts(ApiView):
+    required_scopes = frozenset({"jobs:read"})
+
+    def get(self, request: Request, job_id: str) -> Response:
+        """A page of a job's ended attempts, the newest first."""
+        paging = read_paging(request)
+        tenant_id = self.credential.tenant_id
+        return _answer_page(list_attempts(tenant_id, read_job_id(job_id), limit=paging.limit, cursor=paging.cursor))
+
+
+class ListJobEvents(ApiView):
+    required_scopes = frozenset({"jobs:read"})
+
+    def get(self, request: Request, job_id: str) -> Response:
+        """A page of a job's timeline, in the order of time."""
+        paging = read_paging(request)
+        tenant_id = self.credential.tenant_id
+        return _answer_page(list_events(tenant_id, read_job_id(job_id), limit=paging.limit, cursor=paging.cursor))
+
+
+def show_page(page: Page) -> dict[str, Any]:
+    """A page as every list answers it."""
+    return {"data": page.data, "next_cursor": page.next_cursor}
+
+
+def read_job_id(text: str) -> UUID:
+    """The id in an address. Raises `NotFound`: what is no id is the id of nothing."""
+    job_id = ids.parse_id(ids.JOB, text)
+    if job_id is None:
+        raise unknown_job()
+    return job_id
+
+
+def unknown_job() -> NotFound:
+    """The same for an unknown id and another tenant's; it does not repeat the id."""
+    return NotFound("There is no job of this id.")
+
+
+def _answer_page(page: Page | None) -> Response:
+    if page is None:
+        raise unknown_job()
+    return Response(show_page(page))
+
+
+def _limits(credential: Credential) -> SubmissionLimits:
+    payload_bytes = limit_of(credential.quotas, "payload_bytes")
+    return SubmissionLimits(PAYLOAD_BYTES_CEILING if payload_bytes is None else payload_bytes)
+
+
+def _refuse_idempotency_key(request: Request) -> None:
+    """A client that counts on it must learn that it would be ignored."""
+    if "HTTP_IDEMPOTENCY_KEY" in request.META:
+        raise Invalid([Fault("", "not-supported", "The header Idempotency-Key is not supported yet.")])
+
+
+def _check_queue(credential: Credential, submission: Submission) -> None:
+    """The queue that counts is the one the job will be in, so the type's default is looked up for a limited key."""
+    if credential.queues is None:
+        return
+    queue = submission.queue
+    if queue is None:
+        job_type = resolve_type(credential.tenant_id, submission.type)
+        queue = str((job_type.defaults if job_type else {}).get("queue", DEFAULTS["queue"]))
+    check_queue(credential, queue)

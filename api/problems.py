@@ -1,0 +1,185 @@
+"""Problem documents (RFC 9457): the one table of their codes, and how one becomes an answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from jobservice.errors import Fault
+
+MEDIA_TYPE = "application/problem+json"
+PAGES_PATH = "/docs/problems/"
+REQUEST_ID_KEY = "jobservice.request_id"
+# An answer must not grow with the number of mistakes in a request.
+MAX_FAULTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemType:
+    """One kind of error: its status, and for its page why it happens and what to do."""
+
+    status: int
+    title: str
+    cause: str
+    fix: str
+
+
+PROBLEM_TYPES: Mapping[str, ProblemType] = {
+    "bad-request": ProblemType(
+        400,
+        "The request cannot be read",
+        "The request breaks HTTP's rules, names a host that this service does not answer for, or its body ended early.",
+        "Check the address and the headers, and send the request again.",
+    ),
+    "malformed-json": ProblemType(
+        400,
+        "The body is not valid JSON",
+        "The body is empty, is not UTF-8, breaks RFC 8259, names a member twice, has NaN or Infinity, a number or a "
+        "nesting out of bounds, or half of a surrogate pair.",
+        "Send one JSON document in UTF-8 that any strict parser reads.",
+    ),
+    "unauthenticated": ProblemType(
+        401,
+        "An API key is needed",
+        "There is no Authorization header, or its key is mistyped, unknown, expired or revoked.",
+        "Send the header Authorization: Bearer js_live_… with a key of your tenant.",
+    ),
+    "insufficient-scope": ProblemType(
+        403,
+        "The API key lacks a scope",
+        "The key is valid, but was made without the scope this operation needs; detail names it.",
+        "Use a key that has the scope.",
+    ),
+    "forbidden": ProblemType(
+        403,
+        "This key may not do that",
+        "The tenant is suspended, or the key is limited to other queues or other network addresses.",
+        "Read the detail: use another key, queue or address, or ask the operator of the service.",
+    ),
+    "not-found": ProblemType(
+        404,
+        "There is nothing here",
+        "The address or the id is wrong, or the object belongs to somebody else.",
+        "Check the address, the id and whose key you use.",
+    ),
+    "method-not-allowed": ProblemType(
+        405,
+        "The method is not allowed here",
+        "The address exists, but not for this method.",
+        "Use one of the methods in the Allow header.",
+    ),
+    "not-acceptable": ProblemType(
+        406,
+        "No acceptable form of the answer",
+        "The Accept header leaves out application/json, the only form this operation answers in.",
+        "Accept application/json, or leave the header out.",
+    ),
+    "conflict": ProblemType(
+        409,
+        "The state of the object forbids it",
+        "The object is not in a state, or not of a kind, that allows this.",
+        "Read the object, and decide anew.",
+    ),
+    "lease-lost": ProblemType(
+        409,
+        "The lease is over",
+        "Somebody else has the job by now.",
+        "Stop working on the job; its result is not taken.",
+    ),
+    "precondition-failed": ProblemType(
+        412,
+        "The object has changed",
+        "The object is not in the version that If-Match names.",
+        "Read the object again and repeat the change with its new ETag.",
+    ),
+    "payload-too-large": ProblemType(
+        413,
+        "The request is too large",
+        "The body, or the payload in it, is larger than the tenant may send.",
+        "Store the data elsewhere and submit a reference to it, or ask the operator for a higher payload_bytes.",
+    ),
+    "unsupported-media-type": ProblemType(
+        415,
+        "The body is not sent as JSON",
+        "The Content-Type is missing or is not application/json in UTF-8, or the body is compressed.",
+        "Send the header Content-Type: application/json and the body uncompressed.",
+    ),
+    "invalid": ProblemType(
+        422,
+        "The request has invalid values",
+        "One or more fields or parameters break a rule; errors names each by a JSON pointer. A field that the contract "
+        "knows but this version cannot do yet has the code not-supported.",
+        "Correct every entry of errors and send the request again. Nothing of it was done.",
+    ),
+    "unknown-job-type": ProblemType(
+        422,
+        "There is no such job type",
+        "The tenant has no job type of this name, and it is not built in.",
+        "Make it with PUT /v1/job-types/{name}, or correct the name; GET /v1/job-types lists them.",
+    ),
+    "egress-refused": ProblemType(
+        422,
+        "The service will not call this URL",
+        "Its scheme, port, host or form is one that the service never dials.",
+        "Use an https URL of a public host, or ask the operator to allow the network.",
+    ),
+    "internal": ProblemType(
+        500,
+        "Something went wrong in the service",
+        "A fault of the service, not of the request.",
+        "Try again later; give the operator the request_id.",
+    ),
+    "unavailable": ProblemType(
+        503,
+        "The service cannot answer now",
+        "Something that the service depends on is away for the moment. Nothing was promised.",
+        "Try again after the seconds that Retry-After names.",
+    ),
+}
+
+
+class ApiProblem(Exception):
+    """An answer that ends a request early. `code` is one of `PROBLEM_TYPES`; `detail` is a sentence for a person."""
+
+    def __init__(self, code: str, detail: str, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.headers = headers or {}
+
+
+def problem_response(
+    request: HttpRequest,
+    code: str,
+    detail: str,
+    *,
+    faults: Sequence[Fault] = (),
+    headers: Mapping[str, str] | None = None,
+    **members: Any,
+) -> HttpResponse:
+    """The answer for one problem; `members` are added to the document."""
+    kind = PROBLEM_TYPES[code]
+    document: dict[str, Any] = {
+        "type": PAGES_PATH + code,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        "code": code,
+        "request_id": request.META.get(REQUEST_ID_KEY),
+        **members,
+    }
+    if faults:
+        document["errors"] = [
+            {"pointer": fault.pointer, "code": fault.code, "detail": fault.detail} for fault in faults[:MAX_FAULTS]
+        ]
+    # ASCII only, because a pointer may hold whatever the client sent.
+    response = HttpResponse(
+        json.dumps(document), status=kind.status, content_type=MEDIA_TYPE, headers=dict(headers or {})
+    )
+    # Django would log the path of every error; the request's own event already tells all that may be told.
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response

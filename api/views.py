@@ -1,0 +1,88 @@
+"""The base of every operation, and the rule that each declares its scopes before the process may start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
+
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest, HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from api.problems import problem_response
+from tenants.api_keys import SCOPES, Credential
+
+View = Callable[..., HttpResponseBase]
+
+
+class ApiRequest(Request):
+    """REST framework's request, whose body is always offered to the parser: a chunked one has no Content-Length."""
+
+    def _load_stream(self) -> None:
+        self._stream = self._request  # type: ignore[assignment]  # all that the parser asks of it is to be read
+
+
+class ApiView(APIView):
+    """One operation on behalf of a tenant. A subclass declares `required_scopes`."""
+
+    required_scopes: ClassVar[frozenset[str]]
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        return ApiRequest(
+            request,
+            parsers=self.get_parsers(),
+            authenticators=self.get_authenticators(),
+            negotiator=self.get_content_negotiator(),
+            parser_context=self.get_parser_context(request),
+        )
+
+    @property
+    def credential(self) -> Credential:
+        """Whose request it is."""
+        return cast(Credential, self.request.auth)
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """None: REST framework's Allow knows one class only, and there is no second form for Vary to name."""
+        return {}
+
+
+class PublicView(ApiView):
+    """An operation that anyone may call and that shows nothing of any tenant."""
+
+    required_scopes = frozenset()
+    authentication_classes = ()
+    permission_classes = ()
+
+
+def by_method(**operations: type[ApiView]) -> View:
+    """One address, one operation class per method; HEAD is GET without a body, every other method is a 405.
+
+    Raises `ImproperlyConfigured` for an operation that does not say who may call it.
+    """
+    for operation in operations.values():
+        check_declared_scopes(operation)
+    views = {method: operation.as_view() for method, operation in operations.items()}
+    if "GET" in views:
+        views["HEAD"] = views["GET"]
+    allowed = ", ".join(sorted(views))
+
+    def dispatch(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        view = views.get(request.method or "")
+        if view is None:
+            detail = f"The methods of this address are {allowed}."
+            return problem_response(request, "method-not-allowed", detail, headers={"Allow": allowed})
+        return view(request, *args, **kwargs)
+
+    dispatch.operations = operations  # type: ignore[attr-defined]  # for the check of all addresses
+    return dispatch
+
+
+def check_declared_scopes(operation: type[ApiView]) -> None:
+    """Pass when the operation is public by its class or declares known scopes. Raises `ImproperlyConfigured`."""
+    if issubclass(operation, PublicView):
+        return
+    scopes: frozenset[str] = getattr(operation, "required_scopes", frozenset())
+    if not scopes or not scopes <= set(SCOPES):
+        raise ImproperlyConfigured(f"{operation.__name__} must declare required_scopes out of {', '.join(SCOPES)}.")

@@ -1,0 +1,44 @@
+"""Rules for the headers of a request: the syntax for everyone, and the names that tenants may not set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from jobservice.errors import EgressRefused
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
+# Printable ASCII and tab: no CR, LF or NUL can start a second header or request.
+_VALUE = re.compile(r"[\t\x20-\x7e]*")
+MAX_VALUE_CHARACTERS = 8190
+
+# These frame the message or belong to one connection: only the HTTP client itself sets them, for callers of any kind.
+_FRAMING = frozenset(
+    ("host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer", "expect")
+)
+_FRAMING_PREFIX = "proxy-"
+_SIGNATURE_PREFIX = "webhook-"
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Pass when a tenant may set these headers on calls to an endpoint. Raises `EgressRefused` naming the header."""
+    check_header_syntax(headers)
+    for name in headers:
+        if name.lower().startswith(_SIGNATURE_PREFIX):
+            raise EgressRefused(f"The header {name} is set by the service.")
+
+
+def check_header_syntax(headers: Mapping[str, str]) -> None:
+    """Pass when the headers can be sent without changing the shape of the request. Raises `EgressRefused`."""
+    seen = set()
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name):
+            raise EgressRefused("A header's name has characters that are not allowed.")
+        lower = name.lower()
+        if lower in _FRAMING or lower.startswith(_FRAMING_PREFIX):
+            raise EgressRefused(f"The header {name} is set by the service.")
+        if lower in seen:
+            raise EgressRefused(f"The header {name} is given twice.")
+        if len(value) > MAX_VALUE_CHARACTERS or not _VALUE.fullmatch(value):
+            raise EgressRefused(f"The value of the header {name} is too long or has characters that are not allowed.")
+        seen.add(lower)

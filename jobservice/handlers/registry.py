@@ -1,0 +1,94 @@
+"""Which handlers exist: a name, a function, and its defaults. Nothing here runs one, and nothing imports Django.
+
+Web processes read the names and the defaults, workers run the functions; both call `load_handlers` once at start.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from jobservice.env import ConfigurationError
+from jobservice.handlers.job import Job
+
+ENTRY_POINT_GROUP = "jobservice.handlers"
+# A job type that is built in and not run by a handler.
+RESERVED_NAMES = frozenset({"http.request"})
+
+HandlerFunction = Callable[[Any, Job], Any]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+_handlers: dict[str, Handler] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A registered function: called with the payload (parsed JSON) and the `Job`, it returns the result (JSON)."""
+
+    name: str
+    run: HandlerFunction
+    timeout_seconds: int | None = None
+    max_attempts: int | None = None
+
+
+def handler(
+    name: str, *, timeout_seconds: int | None = None, max_attempts: int | None = None
+) -> Callable[[HandlerFunction], HandlerFunction]:
+    """Register the decorated function as the handler, and so as the job type, of this name.
+
+    Raises `ValueError` for a name or a default that no job type may have, and for a name taken by another function.
+    """
+    if not _NAME.fullmatch(name) or name in RESERVED_NAMES:
+        raise ValueError(f"{name!r} cannot name a handler: use a-z, 0-9, '.', '_', '-', and no built-in name.")
+    _check_range(name, "timeout_seconds", timeout_seconds, 86400)
+    _check_range(name, "max_attempts", max_attempts, 100)
+
+    def register(function: HandlerFunction) -> HandlerFunction:
+        known = _handlers.get(name)
+        if known is not None and _origin(known.run) != _origin(function):
+            raise ValueError(f"The handler {name!r} is defined twice: in {_origin(known.run)} and {_origin(function)}.")
+        _handlers[name] = Handler(name, function, timeout_seconds, max_attempts)
+        return function
+
+    return register
+
+
+def load_handlers(modules: Iterable[str] = ()) -> None:
+    """Import the operator's handler modules and those that installed packages name as entry points.
+
+    Raises `ConfigurationError` with one sentence naming the module that cannot be imported. Calling it again is free.
+    """
+    points = entry_points(group=ENTRY_POINT_GROUP)
+    sources = [(name, "JOBSERVICE_HANDLERS") for name in modules]
+    sources += [(point.module, f"The entry point {point.name} in {ENTRY_POINT_GROUP}") for point in points]
+    for module, source in sources:
+        try:
+            import_module(module)
+        # The operator's own code: whatever goes wrong in it is the operator's to read, in one sentence.
+        except Exception as error:
+            raise ConfigurationError(
+                f"{source}: the module {module} cannot be imported ({type(error).__name__}: {error})."
+            ) from error
+
+
+def find_handler(name: str) -> Handler | None:
+    """The handler of this name; None when no loaded module has it."""
+    return _handlers.get(name)
+
+
+def handler_names() -> list[str]:
+    """The names of all loaded handlers, the built-in ones included, in order."""
+    return sorted(_handlers)
+
+
+def _check_range(name: str, setting: str, value: int | None, most: int) -> None:
+    if value is not None and not 1 <= value <= most:
+        raise ValueError(f"The handler {name!r} has {setting}={value}; it must be between 1 and {most}.")
+
+
+def _origin(function: HandlerFunction) -> str:
+    return f"{function.__module__}.{function.__qualname__}"

@@ -1,0 +1,32 @@
+-- record: what a try came to. One statement: its attempt; then the delivery ends, or is due again after its delay.
+-- The fence: only rows still delivering under the epoch of the try. Locked in id order. Returns those.
+WITH ref AS MATERIALIZED (
+  SELECT * FROM unnest(
+    %(tenants)s::uuid[], %(deliveries)s::uuid[], %(epochs)s::bigint[], %(attempts)s::uuid[], %(durations)s::integer[],
+    %(statuses)s::smallint[], %(error_classes)s::text[], %(finals)s::text[], %(delays)s::float8[]
+  ) AS r (tenant_id, delivery_id, epoch, attempt_id, duration_ms, status, error_class, final_state, delay_seconds)
+), held AS MATERIALIZED (
+  SELECT l.delivery_id, l.attempt, ref.tenant_id, ref.epoch, ref.attempt_id, ref.duration_ms, ref.status,
+         ref.error_class, ref.final_state,
+         CASE WHEN ref.final_state IS NULL
+              THEN clock_timestamp() + make_interval(secs => ref.delay_seconds) END AS next_attempt_at
+  FROM delivery_live l JOIN ref USING (tenant_id, delivery_id, epoch)
+  WHERE l.state = 'delivering'
+  ORDER BY l.delivery_id FOR UPDATE OF l
+), tried AS (
+  INSERT INTO delivery_attempt
+    (id, tenant_id, delivery_id, event_id, job_id, number, at, duration_ms, status, error_class, next_attempt_at)
+  SELECT h.attempt_id, h.tenant_id, h.delivery_id, d.event_id, d.job_id, h.attempt,
+         clock_timestamp() - make_interval(secs => h.duration_ms / 1000.0), h.duration_ms, h.status, h.error_class,
+         h.next_attempt_at
+  FROM held h JOIN delivery d ON d.id = h.delivery_id AND d.tenant_id = h.tenant_id
+), ended AS (
+  DELETE FROM delivery_live l USING held h WHERE l.delivery_id = h.delivery_id AND h.final_state IS NOT NULL
+), closed AS (
+  UPDATE delivery d SET final_state = h.final_state, finished_at = clock_timestamp()
+  FROM held h WHERE d.id = h.delivery_id AND d.tenant_id = h.tenant_id AND h.final_state IS NOT NULL
+), waiting AS (
+  UPDATE delivery_live l SET state = 'pending', due_at = h.next_attempt_at, lease_until = NULL, worker_id = NULL
+  FROM held h WHERE l.delivery_id = h.delivery_id AND h.final_state IS NULL
+)
+SELECT tenant_id, delivery_id, epoch FROM held

@@ -1,0 +1,89 @@
+"""Any one process is killed with SIGKILL while jobs wait, run and are told: none is lost, none ends twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journeys.product import Product, running, wait_until
+from tests.journeys.receiver import Receiver, connected_receiver
+
+VICTIMS: dict[str, Callable[[Product], int]] = {
+    "web worker": lambda product: product.pids("web")[-1],
+    "web master": lambda product: product.pids("web")[0],
+    "dispatcher": lambda product: product.pids("dispatcher")[0],
+    "handler worker": lambda product: product.pids("handlers")[0],
+    "handler child": lambda product: product.pids("handlers")[-1],
+    "egress worker": lambda product: product.pids("egress")[0],
+    "broker": lambda product: product.pids("valkey")[0],
+    "database": lambda product: product.pids("postgres")[0],
+}
+
+
+def submit_mixture(product: Product, receiver: Receiver, count: int) -> list[str]:
+    """Short and longer handler jobs and http jobs, all with a callback."""
+    kinds: list[dict[str, Any]] = [
+        {"type": "echo", "payload": "e"},
+        {"type": "sleep", "payload": {"seconds": 0.3}},
+        {"type": "text.count", "payload": {"text": "some words"}},
+    ]
+    return [product.submit(**kinds[number % 3], callback_url=receiver.url) for number in range(count)]
+
+
+def assert_all_ended_once(product: Product, receiver: Receiver, job_ids: list[str]) -> None:
+    ended = product.wait_for_end(job_ids, seconds=90)
+    assert {job["state"] for job in ended.values()} == {"completed"}
+    wait_until(lambda: set(receiver.callbacks) >= set(job_ids), seconds=60, what="every callback arrived")
+    assert {job_id: len(receiver.callbacks[job_id]) for job_id in job_ids} == dict.fromkeys(job_ids, 1)
+    for job_id in job_ids:
+        events = product.call("GET", f"/v1/jobs/{job_id}/events")[1]["data"]
+        assert [event["type"] for event in events].count("job.completed") == 1
+        outcomes = [row["outcome"] for row in product.call("GET", f"/v1/jobs/{job_id}/attempts")[1]["data"]]
+        assert outcomes.count("completed") == 1
+    assert receiver.refused == []
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_no_job_is_lost_when_a_process_is_killed(product: Product, receiver: Receiver, victim: str) -> None:
+    before = submit_mixture(product, receiver, 12)
+    pid = VICTIMS[victim](product)
+    product.kill(pid)
+    after = submit_mixture(product, receiver, 12)
+    assert_all_ended_once(product, receiver, before + after)
+    wait_until(lambda: pid not in product.pids(), seconds=10, what="the killed process is gone")
+
+
+def test_a_killed_supervisor_leaves_nothing_running_and_the_next_start_goes_on(tmp_path: Path) -> None:
+    with running(tmp_path / "var") as product, connected_receiver(product) as receiver:
+        jobs = submit_mixture(product, receiver, 12)
+        assert product.supervisor is not None
+        product.kill(product.supervisor.pid)
+        product.supervisor.wait(timeout=10)
+        wait_until(lambda: product.pids() == [], seconds=15, what="nothing runs any more")
+        product.start()
+        assert_all_ended_once(product, receiver, jobs)
+
+
+def test_a_job_that_kills_its_worker_each_time_is_held_after_the_third_crash(product: Product) -> None:
+    poison = product.submit(type="sleep", payload={"seconds": 600}, timeout_seconds=3600)
+    for crash in range(1, 4):
+        wait_until(lambda: product.job(poison)["state"] == "executing", seconds=60, what="the job runs")
+        time.sleep(0.2)
+        product.kill(product.pids("handlers")[0])
+        wait_until(
+            lambda crash=crash: product.job(poison)["crash_count"] == crash,  # type: ignore[misc]
+            seconds=60,
+            what="the crash is counted",
+        )
+    assert product.job(poison)["state"] == "suspended"
+    assert product.wait_for_end([product.submit(type="echo", payload="still works")])
+
+
+def test_a_timeout_ends_a_run_that_does_not_end_itself(product: Product) -> None:
+    job_id = product.submit(type="sleep", payload={"seconds": 600}, timeout_seconds=1, max_attempts=1)
+    job = product.wait_for_end([job_id])[job_id]
+    assert (job["state"], job["error"]["code"], job["crash_count"]) == ("discarded", "timed-out", 0)

@@ -1,0 +1,52 @@
+"""How long a child waits before it starts again, and what the log shows of it."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from workers.supervisor.children import decide_backoff
+from workers.supervisor.embedded_valkey import EmbeddedValkey
+from workers.supervisor.logs import LogStream
+
+
+@pytest.mark.parametrize(
+    ("failures", "seconds"), [(1, 0), (2, 1), (3, 2), (4, 4), (5, 8), (6, 16), (7, 30), (8, 30), (10_000, 30)]
+)
+def test_the_first_restart_is_at_once_and_then_waits_double_up_to_half_a_minute(failures: int, seconds: float) -> None:
+    assert decide_backoff(failures) == seconds
+
+
+def test_lines_carry_the_name_and_broken_text_stays_readable() -> None:
+    stream = io.BytesIO()
+    log = LogStream(stream, width=4)
+    reader, writer = os.pipe()
+    os.write(writer, b"one\r\n\xfftwo\nlast without an end")
+    os.close(writer)
+    log.follow("web", os.fdopen(reader, "rb")).join(5)
+    assert stream.getvalue() == b"web  | one\nweb  | \xfftwo\nweb  | last without an end\n"
+
+
+def test_a_reader_that_went_away_does_not_stop_the_children() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    child_reader, child_writer = os.pipe()
+    with os.fdopen(writer, "wb", buffering=0) as stream:
+        log = LogStream(stream)
+        log.write("web", "nobody reads this")
+        os.write(child_writer, b"drained\n")
+        os.close(child_writer)
+        log.follow("web", os.fdopen(child_reader, "rb")).join(5)
+    with pytest.raises(OSError):
+        os.fstat(child_reader)
+
+
+def test_valkey_keeps_nothing_and_listens_on_no_port(tmp_path: Path) -> None:
+    valkey = EmbeddedValkey(tmp_path / "mq")
+    command = " ".join(valkey.command())
+    assert "--port 0 " in command
+    assert "--save  --appendonly no" in command
+    assert valkey.url == f"redis+socket://{tmp_path}/mq/valkey.sock"

@@ -1,0 +1,151 @@
+"""All children together: start with a gate, run once, restart what ends, stop in order, kill."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Sequence
+
+from jobservice.env import ConfigurationError
+from workers.supervisor.children import Child, ChildSpec
+from workers.supervisor.guard import Guard
+from workers.supervisor.logs import LogStream
+from workers.supervisor.signals import Signals
+
+POLL_SECONDS = 0.05
+KILL_SECONDS = 3.0
+LOG_SECONDS = 1.0
+OWN_NAME = "up"
+
+
+class StopRequested(Exception):
+    """A signal asked to stop while something was awaited."""
+
+
+class Family:
+    """The children of one supervisor. Every method belongs to the main thread: the kernel ends them with it."""
+
+    def __init__(self, *, guard: Guard, signals: Signals, log: LogStream) -> None:
+        self._guard = guard
+        self._signals = signals
+        self._log = log
+        self._children: list[Child] = []
+        # Started, and not restarted when they end: an operator's command, or a child before its gate.
+        self._novices: list[Child] = []
+
+    def start(self, spec: ChildSpec) -> None:
+        """Start a child and keep it running."""
+        child = Child(spec, guard=self._guard, log=self._log)
+        child.start()
+        self._children.append(child)
+
+    def start_and_await(self, spec: ChildSpec, is_ready: Callable[[int], bool], *, seconds: float) -> None:
+        """Start a child and return when `is_ready(pid)`. Raises `ConfigurationError` when it ends or takes longer."""
+        child = Child(spec, guard=self._guard, log=self._log)
+        self._novices.append(child)
+        child.start()
+        deadline = time.monotonic() + seconds
+        while not is_ready(child.pid):
+            self.tend(POLL_SECONDS)
+            self._refuse_when_stopping()
+            if child.reap() or time.monotonic() > deadline:
+                child.drain_log(LOG_SECONDS)
+                raise ConfigurationError(f"{spec.name} did not start; its lines above say why.")
+        self._novices.remove(child)
+        self._children.append(child)
+
+    def run_once(self, spec: ChildSpec) -> str:
+        """Run a command to its end. Returns what it wrote when captured; raises `ConfigurationError` when it fails.
+
+        A request to stop interrupts it, unless it is captured: its answer would be lost for ever.
+        """
+        child = Child(spec, guard=self._guard, log=self._log)
+        self._novices.append(child)
+        child.start()
+        while not child.reap():
+            self.tend(POLL_SECONDS)
+            if self._signals.is_urgent or not spec.is_captured:
+                self._refuse_when_stopping()
+        self._novices.remove(child)
+        child.drain_log(LOG_SECONDS)
+        if child.exit_status != 0:
+            raise ConfigurationError(f"`manage.py {spec.name}` failed; its lines above say why.")
+        return child.output
+
+    def tend(self, seconds: float) -> None:
+        """Wait for a signal, an ended child or a due restart, at most so long; then restart what should run."""
+        now = time.monotonic()
+        due = [child.restart_at - now for child in self._children if child.restart_at is not None]
+        self._signals.wait(min([seconds, *due]))
+        if self._signals.stop_requests:
+            return
+        self._guard.revive()
+        for child in self._children:
+            if child.reap():
+                self._announce_restart(child)
+            if child.restart_at is not None and child.restart_at <= time.monotonic():
+                self._restart(child)
+
+    def stop(self) -> bool:
+        """Stop everything in order. Returns False when a second interrupt made it kill instead."""
+        everyone = [*self._novices, *self._children]
+        for order in sorted({child.spec.stop_order for child in everyone}):
+            batch = [child for child in everyone if child.spec.stop_order == order and child.is_running]
+            if not self._stop_batch(batch):
+                self._kill(everyone)
+                return False
+        for child in everyone:
+            child.drain_log(LOG_SECONDS)
+        return True
+
+    def _refuse_when_stopping(self) -> None:
+        if self._signals.stop_requests:
+            raise StopRequested
+
+    def _announce_restart(self, child: Child) -> None:
+        delay = child.plan_restart()
+        when = f"again in {delay:g} s" if delay else "again now"
+        self._log.write(OWN_NAME, f"{child.spec.name} ended ({_describe_exit(child.exit_status)}); it starts {when}")
+
+    def _restart(self, child: Child) -> None:
+        try:
+            child.start()
+        except OSError as error:
+            delay = child.plan_restart()
+            self._log.write(OWN_NAME, f"{child.spec.name} cannot be started ({error.strerror}); again in {delay:g} s")
+
+    def _stop_batch(self, batch: Sequence[Child]) -> bool:
+        """Ask, wait for each one's grace, then kill what remains. False when a second interrupt cut it short."""
+        for child in batch:
+            child.send(child.spec.stop_signal)
+        began = time.monotonic()
+        patience = max((child.spec.grace_seconds for child in batch), default=0.0)
+        while self._count_running(batch):
+            if self._signals.is_urgent:
+                return False
+            if time.monotonic() - began > patience:
+                names = ", ".join(child.spec.name for child in batch if child.is_running)
+                self._log.write(OWN_NAME, f"{names} did not stop within {patience:g} s and is killed")
+                self._kill(batch)
+                return True
+            self._signals.wait(POLL_SECONDS)
+        return True
+
+    def _kill(self, batch: Sequence[Child]) -> None:
+        for number in (None, signal.SIGKILL):
+            for child in batch:
+                child.send_group(child.spec.kill_signal if number is None else number)
+            deadline = time.monotonic() + KILL_SECONDS
+            while self._count_running(batch) and time.monotonic() < deadline:
+                self._signals.wait(POLL_SECONDS)
+
+    def _count_running(self, batch: Sequence[Child]) -> int:
+        for child in batch:
+            child.reap()
+        return sum(child.is_running for child in batch)
+
+
+def _describe_exit(status: int | None) -> str:
+    if status is not None and status < 0:
+        return signal.Signals(-status).name
+    return f"exit status {status}"

@@ -1,0 +1,62 @@
+"""Joins the output of all children into one stream of prefixed lines."""
+
+from __future__ import annotations
+
+import threading
+from typing import IO
+
+LONGEST_LINE_BYTES = 64 * 1024
+
+
+class LogStream:
+    """Writes whole lines as `name | line`, from any thread. A closed reader silences it: the service goes on."""
+
+    def __init__(self, stream: IO[bytes], *, width: int = 10) -> None:
+        self._stream = stream
+        self._width = width
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    def write(self, name: str, text: str) -> None:
+        for line in text.splitlines():
+            self._write_line(name, line.encode(errors="replace"))
+
+    def write_plain(self, text: str) -> None:
+        """Write text as it is, in one piece: the banner, whose lines are there to be copied."""
+        self._write_bytes(text.encode())
+
+    def follow(self, name: str, pipe: IO[bytes]) -> threading.Thread:
+        """Copy a child's output until it ends; the thread returned ends with it."""
+        thread = threading.Thread(target=self._copy, args=(name, pipe), name=f"log of {name}", daemon=True)
+        thread.start()
+        return thread
+
+    def _copy(self, name: str, pipe: IO[bytes]) -> None:
+        with pipe:
+            while line := pipe.readline(LONGEST_LINE_BYTES):
+                self._write_line(name, line.rstrip(b"\r\n"))
+
+    def _write_line(self, name: str, line: bytes) -> None:
+        self._write_bytes(b"%s | %s\n" % (name.ljust(self._width).encode(), line))
+
+    def _write_bytes(self, content: bytes) -> None:
+        with self._lock:
+            if self._is_closed:
+                return
+            try:
+                self._stream.write(content)
+                self._stream.flush()
+            except (OSError, ValueError):
+                self._is_closed = True
+
+
+def collect(pipe: IO[bytes], parts: list[bytes]) -> threading.Thread:
+    """Gather a pipe's bytes instead of printing them; the thread returned ends with the pipe."""
+
+    def gather() -> None:
+        with pipe:
+            parts.append(pipe.read())
+
+    thread = threading.Thread(target=gather, name="collected output", daemon=True)
+    thread.start()
+    return thread

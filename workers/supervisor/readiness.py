@@ -1,0 +1,44 @@
+"""Asks the web process whether it can serve."""
+
+from __future__ import annotations
+
+import http.client
+from dataclasses import dataclass
+
+PATH = "/readyz"
+TIMEOUT_SECONDS = 2.0
+EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - read here, not bound
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the web process listens, and a name it answers to."""
+
+    host: str
+    port: int
+    name: str
+
+    @property
+    def address(self) -> str:
+        host = EVERY_ADDRESS.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def is_ready(self) -> bool:
+        """Whether `/readyz` answers 200 now."""
+        host = EVERY_ADDRESS.get(self.host, self.host)
+        connection = http.client.HTTPConnection(host, self.port, timeout=TIMEOUT_SECONDS)
+        try:
+            connection.request("GET", PATH, headers={"Host": f"{self.name}:{self.port}"})
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+def describe_site(host: str, port: int, allowed_hosts: list[str]) -> Site:
+    """The site of a start; its name is one that the allowed hosts admit."""
+    own = EVERY_ADDRESS.get(host, host)
+    if not allowed_hosts or "*" in allowed_hosts or own in allowed_hosts:
+        return Site(host=host, port=port, name=f"[{own}]" if ":" in own else own)
+    return Site(host=host, port=port, name=allowed_hosts[0].lstrip("."))
