@@ -75,8 +75,11 @@ def _as_problem(request: HttpRequest, response: HttpResponseBase) -> HttpRespons
 
 def _log_answer(request: HttpRequest, response: HttpResponseBase, *, duration_ms: float) -> None:
     credential = getattr(request, "auth", None)
+    # Probes come each second and say nothing new.
+    is_probe = request.path in ("/healthz", "/readyz")
     log_event(
         "request_answered",
+        level="debug" if is_probe else "info",
         method=request.method if request.method in _METHODS else "other",
         # The pattern, never the path: a path may hold what a stranger typed.
         route=request.resolver_match.route if request.resolver_match else "none",

@@ -12,7 +12,7 @@ from jobservice.env import ConfigurationError
 
 
 def parse_database_url(url: str) -> dict[str, Any]:
-    """NAME, USER, PASSWORD, HOST and PORT of an address; `?host=/folder` names a unix socket's folder.
+    """NAME, USER, PASSWORD, HOST, PORT and OPTIONS of an address; `?host=/folder` names a unix socket's folder.
 
     An empty address gives an empty name, so that commands that need no database still run.
     """
@@ -26,21 +26,17 @@ def parse_database_url(url: str) -> dict[str, Any]:
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
-        "HOST": options.get("host", unquote(parts.hostname or "")),
-        "PORT": str(options.get("port", port or "")),
+        "HOST": options.pop("host", unquote(parts.hostname or "")),
+        "PORT": str(options.pop("port", port or "")),
+        # What remains is libpq's own, such as sslmode and sslrootcert.
+        "OPTIONS": options,
     }
 
 
 def connect_alone() -> psycopg.Connection:
     """A connection of its own, in autocommit and outside any pool, to the database and role Django uses."""
-    wanted = connection.settings_dict
-    parameters = {
-        "dbname": wanted["NAME"],
-        "user": wanted["USER"],
-        "password": wanted["PASSWORD"],
-        "host": wanted["HOST"],
-        "port": wanted["PORT"],
-        "application_name": wanted["OPTIONS"]["application_name"],
-        "connect_timeout": wanted["OPTIONS"]["connect_timeout"],
-    }
-    return psycopg.connect(autocommit=True, **{name: value for name, value in parameters.items() if value != ""})
+    parameters = connection.get_connection_params()
+    # Django's own keys, which libpq does not know.
+    for name in ("context", "cursor_factory", "pool", "prepare_threshold"):
+        parameters.pop(name, None)
+    return psycopg.connect(autocommit=True, **parameters)

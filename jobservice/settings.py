@@ -31,13 +31,15 @@ APPEND_SLASH = False
 # The parser refuses a body over the tenant's own limit; this bound only caps what Django itself would buffer.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 
+_ADDRESS = parse_database_url(ENVIRONMENT.database_url)
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
-        **parse_database_url(ENVIRONMENT.database_url),
+        **_ADDRESS,
         "ENGINE": "django.db.backends.postgresql",
         "CONN_HEALTH_CHECKS": True,
         "CONN_MAX_AGE": None,
         "OPTIONS": {
+            **_ADDRESS["OPTIONS"],
             "application_name": f"jobservice {ENVIRONMENT.process}",
             "connect_timeout": 3,
             "isolation_level": IsolationLevel.READ_COMMITTED,

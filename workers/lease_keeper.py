@@ -95,12 +95,11 @@ class LeaseKeeper:
                 key = (job.ref.id, job.ref.epoch)
                 if key in held.cancelled:
                     self._board.raise_flag(snapshot, place, Flag.CANCEL)
-                # One that was done when we looked may just have been written; one that was not, cannot have been.
-                elif key not in held.kept and job.state in (JobState.WAITING, JobState.RUNNING):
+                elif key not in held.kept:
                     self._flag_lost(snapshot, place)
 
     def _flag_lost(self, snapshot: Snapshot, place: int) -> None:
-        """Unless it ended while we asked."""
+        """Unless it ended: then it may be missing because it was written while we asked."""
         now = self._board.read(snapshot.seat)
         if now is None or now.sequence != snapshot.sequence:
             return

@@ -160,6 +160,13 @@ def test_a_child_killed_while_writing_leaves_no_group_and_a_seat_its_successor_c
         assert snapshot.jobs[0].ref == refs[0]
 
 
+def test_a_group_whose_bytes_are_not_those_that_were_published_is_not_read() -> None:
+    board = make_board()
+    _group(board.seat(0))
+    board._regions[0].refs[5] ^= 1  # as on a machine that shows another processor's writes out of order
+    assert board.read(0) is None
+
+
 def test_the_largest_message_fits() -> None:
     board, refs = make_board(), make_refs(MAX_REFS, epoch=2**63 - 1)
     board.seat(0).admit([(ref, 86400) for ref in refs], 1)

@@ -58,13 +58,13 @@ def test_a_child_takes_its_own_seat(pool: HandlerPool) -> None:
 
 def test_a_group_runs_under_the_parents_id_and_is_not_ended_by_a_signal_to_the_whole_group(pool: HandlerPool) -> None:
     worker_id = new_id()
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     pool._begin_child()
     pool._note_worker_id(worker_id)
     pool.run_group(["a", "b"])  # type: ignore[list-item]
     assert pool._executor is not None
     assert pool._executor.given == [(["a", "b"], worker_id)]  # type: ignore[attr-defined]
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.signal(signal.SIGTERM, before) == signal.default_int_handler
 
 
 def test_a_message_that_comes_before_the_worker_is_registered_is_left_to_its_lease(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import warnings
 from argparse import ArgumentParser
 from typing import Any
 
 from celery import signals
+from celery.exceptions import SecurityWarning
 from celery.utils.log import get_multiprocessing_logger
 from django.conf import settings
 from django.core.management.base import BaseCommand
@@ -36,6 +38,8 @@ class Command(BaseCommand):
         message_key()
         # The pool forks: nothing may be open that two processes would then share.
         connections.close_all()
+        # Celery warns of running as root because of pickle, which this app does not accept.
+        warnings.filterwarnings("ignore", category=SecurityWarning)
         # Celery puts handlers of its own beside ours unless somebody receives this.
         signals.setup_logging.connect(_keep_our_logs, weak=False)
         options = _set_up_handlers() if pool == "handlers" else _set_up_egress()
@@ -68,3 +72,4 @@ def _keep_our_logs(**_: Any) -> None:
     pool_logger = get_multiprocessing_logger()
     if pool_logger is not None:
         pool_logger.propagate = True
+        pool_logger.setLevel(logging.WARNING)
