@@ -1,7 +1,7 @@
 """`make bench`: what one machine does, measured from outside on the whole product, every job verified.
 
-Absolute figures move from machine to machine. The ratio compares an accepted job with an empty answer of the same server
-in the same run: what authentication, sealing and one committed transaction cost on top of HTTP itself.
+Absolute figures move from machine to machine. The ratio compares an accepted job with an empty answer of the same
+server in the same run: what authentication, sealing and one committed transaction cost on top of HTTP itself.
 """
 
 from __future__ import annotations
@@ -40,9 +40,8 @@ def main() -> None:
     show("jobs accepted, one a request", accepted)
     print(f"accepted / empty answers        {rate(accepted) / rate(empty):8.2f}")
     print(f"jobs accepted and completed     {whole:8.0f} /s")
-    print(
-        f"accept to start at {LIGHT_PER_SECOND}/s          p50 {quantile(starts, 50):.0f} ms, p99 {quantile(starts, 99):.0f} ms"
-    )
+    p50, p99 = quantile(starts, 50), quantile(starts, 99)
+    print(f"accept to start at {LIGHT_PER_SECOND}/s          p50 {p50:.0f} ms, p99 {p99:.0f} ms")
 
 
 class Sample:
