@@ -44,6 +44,7 @@ class HandlerPool:
         self._seat: Seat | None = None
         self._executor: Executor | None = None
         self._is_watching = False
+        self._consumer: Any = None
         self._board = Board(seats=processes, handlers=handler_names())
         self._keeper = LeaseKeeper(self._board, lease_seconds=lease_seconds)
         self._presence = Presence(POOL, self._report, on_registered=self._note_worker_id)
@@ -54,6 +55,7 @@ class HandlerPool:
             stop_grace_seconds=stop_grace_seconds,
             should_stop=lambda: self._is_stop_asked,
             on_stop=self._presence.drain,
+            on_death=self._replace_dead,
         )
 
     def connect(self) -> None:
@@ -95,13 +97,19 @@ class HandlerPool:
             self._executor.stop()
             connections.close_all()
 
-    def _begin_watching(self, **_: Any) -> None:
+    def _begin_watching(self, sender: Any = None, **_: Any) -> None:
+        self._consumer = sender
         # Celery says "ready" again after each reconnection to the broker.
         if not self._is_watching:
             self._is_watching = True
             self._keeper.start()
             self._watchdog.start()
             self._presence.start()
+
+    def _replace_dead(self) -> None:
+        """Have Celery look for dead children in its own thread now; by itself it may take five seconds."""
+        if self._consumer is not None and self._consumer.hub is not None:
+            self._consumer.hub.call_soon(self._consumer.pool.maintain_pool)
 
     def _ask_stop(self, **_: Any) -> None:
         self._is_stop_asked = True

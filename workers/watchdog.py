@@ -43,7 +43,7 @@ class _Doom:
 
 
 class Watchdog:
-    """`should_stop` is asked at each tick; `on_stop` is called once, when it first says yes."""
+    """`should_stop` is asked at each tick, `on_stop` called once, when it first says yes, `on_death` at each burial."""
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class Watchdog:
         stop_grace_seconds: float,
         should_stop: Callable[[], bool] = lambda: False,
         on_stop: Callable[[], None] = lambda: None,
+        on_death: Callable[[], None] = lambda: None,
     ) -> None:
         self._board = board
         self._keeper = keeper
@@ -61,6 +62,7 @@ class Watchdog:
         self._stop_grace_seconds = stop_grace_seconds
         self._should_stop = should_stop
         self._on_stop = on_stop
+        self._on_death = on_death
         self._stop_asked_ns: int | None = None
         self._dooms: dict[int, _Doom] = {}
         # The main thread buries too, just before it forks a successor.
@@ -176,6 +178,7 @@ class Watchdog:
             self._keeper.add_loss(decide_loss(snapshot, cause=cause, ending=ending, now_ns=time.monotonic_ns()))
             log_event("child_died", level="warning", child=pid, reason=cause, count=len(snapshot.jobs))
         self._board.clear(index)
+        self._on_death()
         return True
 
 

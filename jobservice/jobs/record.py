@@ -19,6 +19,7 @@ from uuid import UUID
 
 from django.db import Error, InterfaceError, OperationalError
 
+from jobservice.errors import SealingError
 from jobservice.ids import new_id
 from jobservice.jobs.lanes import activate_lanes
 from jobservice.jobs.outcomes import Next, Outcome, decide_next
@@ -61,7 +62,7 @@ def record_outcomes(outcomes: Sequence[Outcome]) -> RecordReport:
     """Write these outcomes. Raises `django.db.OperationalError` or `InterfaceError` when the database is away."""
     if not outcomes:
         return RecordReport(0, ())
-    decided = [_decide(outcome) for outcome in outcomes]
+    decided = [item for item in map(_decide_safely, outcomes) if item is not None]
     try:
         held = _record_group(decided)
     except (OperationalError, InterfaceError):
@@ -73,6 +74,16 @@ def record_outcomes(outcomes: Sequence[Outcome]) -> RecordReport:
     for outcome in lost:
         log_event("stale_write_refused", level="warning", job_id=str(outcome.job.job_id), epoch=outcome.job.epoch)
     return RecordReport(len(decided) - len(lost), lost)
+
+
+def _decide_safely(outcome: Outcome) -> _Decided | None:
+    """None when it cannot be sealed (its tenant's key is gone): then its lease will end, and its neighbours go on."""
+    try:
+        return _decide(outcome)
+    except SealingError as error:
+        job_id = str(outcome.job.job_id)
+        log_event("record_failed", level="error", job_id=job_id, error_class=type(error).__name__)
+        return None
 
 
 def _decide(outcome: Outcome) -> _Decided:

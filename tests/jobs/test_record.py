@@ -11,7 +11,8 @@ from jobservice.jobs.models import Attempt, Job, LiveJob
 from jobservice.jobs.states import FINAL_STATES
 from jobservice.webhooks.models import Delivery, Event, LiveDelivery
 from tenants.blobs import open_blob
-from tenants.models import Blob
+from tenants.data_keys import forget_opened_keys
+from tenants.models import Blob, DataKey
 from tests.factories import Tenant, make_job
 from tests.jobs.dispatching import WORKER, claim, end_lease, job_uuid, live, outcome_of, record, start
 from tests.roles import as_role
@@ -167,3 +168,14 @@ def test_a_finished_job_is_terminal_exactly_when_it_has_an_end(tenant: Tenant) -
     record(*[outcome_of(job) for job in start(claim(1))])
     for row in Job.objects.all():
         assert (row.final_state in FINAL_STATES) == (row.finished_at is not None) == (row.end_event_id is not None)
+
+
+def test_a_tenant_whose_key_is_gone_does_not_hold_back_its_neighbours(tenant: Tenant, other_tenant: Tenant) -> None:
+    make_job(tenant)
+    make_job(other_tenant)
+    started = start(claim())
+    DataKey.objects.filter(tenant_id=other_tenant.id).delete()
+    forget_opened_keys()
+    assert record(*[outcome_of(job) for job in started]).recorded == 1
+    assert Job.objects.get(tenant_id=tenant.id).final_state == "completed"
+    assert LiveJob.objects.get().tenant_id == other_tenant.id

@@ -117,17 +117,22 @@ class Product:
         return [pid for pid, command in self._family() if pattern.search(command)]
 
     def _family(self) -> Iterator[tuple[int, str]]:
-        """Every process that was started with this product's data folder in its environment."""
+        """Every process that names this product's data folder, or the folder of its broker's socket."""
         mark = f"JOBSERVICE_DATA_DIR={self.data_dir}".encode()
+        folders = {str(self.data_dir), *re.findall(r"socket://(/.*)/", self._broker_url())}
         for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
             try:
                 command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                is_ours = mark in (folder / "environ").read_bytes() or str(self.data_dir) in command
+                is_ours = mark in (folder / "environ").read_bytes() or any(text in command for text in folders)
                 is_zombie = " Z " in (folder / "stat").read_text().rpartition(")")[2][:4]
             except OSError:
                 continue
             if is_ours and not is_zombie:
                 yield int(folder.name), command
+
+    def _broker_url(self) -> str:
+        path = self.data_dir / "connections.json"
+        return str(json.loads(path.read_text()).get("broker", "")) if path.exists() else ""
 
     def kill(self, pid: int) -> None:
         os.kill(pid, signal.SIGKILL)

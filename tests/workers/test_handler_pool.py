@@ -82,6 +82,22 @@ def test_a_stop_only_sets_a_flag(pool: HandlerPool) -> None:
     assert not pool._board.is_stopping
 
 
+def test_a_dead_child_is_replaced_at_once_in_celerys_own_thread(
+    pool: HandlerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in (pool._keeper, pool._watchdog, pool._presence):
+        monkeypatch.setattr(part, "start", lambda: None)
+    soon: list[Any] = []
+    replace_dead = object()
+    consumer = SimpleNamespace(
+        hub=SimpleNamespace(call_soon=soon.append), pool=SimpleNamespace(maintain_pool=replace_dead)
+    )
+    pool._replace_dead()
+    pool._begin_watching(sender=consumer)
+    pool._replace_dead()
+    assert soon == [replace_dead]
+
+
 def test_a_beat_reports_the_run_times_of_the_children(pool: HandlerPool) -> None:
     assert pool._report().jobs_per_slot == 1
     pool._board.seat(0).note_run("echo", 4)

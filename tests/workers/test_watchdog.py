@@ -42,6 +42,7 @@ class Rig:
         self.keeper = Keeper()
         self.is_stop_asked = False
         self.stops: list[None] = []
+        self.deaths: list[None] = []
         self.zero = time.monotonic_ns()
         self.refs = make_refs(3)
         self.dog = Watchdog(
@@ -51,6 +52,7 @@ class Rig:
             stop_grace_seconds=options.get("stop_grace_seconds", 5),
             should_stop=lambda: self.is_stop_asked,
             on_stop=lambda: self.stops.append(None),
+            on_death=lambda: self.deaths.append(None),
         )
 
     def sit(
@@ -133,7 +135,9 @@ def test_a_child_killed_from_outside_is_a_crash_even_when_it_is_reaped_before_we
         os.kill(child.pid, signal.SIGKILL)
         child.reap()
         rig.tick(1)
+        rig.tick(2)
         assert [culprit.kind for culprit in rig.keeper.losses[0].culprits] == ["crashed"]
+        assert len(rig.deaths) == 1
         assert rig.board.pid(0) == 0
 
 
