@@ -66,9 +66,12 @@ def tenant_keys(tenant_id: UUID) -> OpenedKeys:
     return opened
 
 
-def forget_opened_keys() -> None:
-    """Empty the cache."""
-    _cache.clear()
+def forget_opened_keys(tenant_id: UUID | None = None) -> None:
+    """Drop one tenant's opened keys from the cache, or every tenant's."""
+    if tenant_id is None:
+        _cache.clear()
+    else:
+        _cache.pop(tenant_id, None)
 
 
 def seal_column(tenant_id: UUID, *, table: str, column: str, row_id: UUID, plaintext: bytes) -> bytes:

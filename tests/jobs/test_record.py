@@ -175,7 +175,7 @@ def test_a_tenant_whose_key_is_gone_does_not_hold_back_its_neighbours(tenant: Te
     make_job(other_tenant)
     started = start(claim())
     DataKey.objects.filter(tenant_id=other_tenant.id).delete()
-    forget_opened_keys()
+    forget_opened_keys(other_tenant.id)
     assert record(*[outcome_of(job) for job in started]).recorded == 1
     assert Job.objects.get(tenant_id=tenant.id).final_state == "completed"
     assert LiveJob.objects.get().tenant_id == other_tenant.id
