@@ -175,21 +175,23 @@ def test_a_program_that_ends_at_once_waits_longer_each_time(started: RunningUp) 
         started.await_line(rf"handlers ended \(exit status 3\); it starts again {wait}$")
 
 
-def test_given_addresses_start_neither_postgres_nor_valkey(started: RunningUp, tmp_path: Path) -> None:
-    urls = read_connections(started.data_dir)
-    with RunningUp(
-        tmp_path / "var",
-        DATABASE_URL=urls["owner"],
-        BROKER_URL=urls["broker"],
-        JOBSERVICE_WEB_DATABASE_URL=urls["web"],
-        JOBSERVICE_WORKER_DATABASE_URL=urls["worker"],
-    ) as up:
-        up.await_ready()
-        assert not [line for line in up.lines if line.startswith(("postgres", "valkey"))]
-        assert set(read_connections(up.data_dir)) == {"dispatcher"}
-        assert up.await_line(r"\| dispatcher pids .* role dispatcher owner none")
-    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        psycopg.connect(urls["dispatcher"])
+def test_given_addresses_start_neither_postgres_nor_valkey(prepared: Path, tmp_path: Path) -> None:
+    # A server of its own: the dispatcher's password is renewed on it.
+    with RunningUp(prepared) as served:
+        urls = read_connections(served.await_ready().data_dir)
+        with RunningUp(
+            tmp_path / "elsewhere",
+            DATABASE_URL=urls["owner"],
+            BROKER_URL=urls["broker"],
+            JOBSERVICE_WEB_DATABASE_URL=urls["web"],
+            JOBSERVICE_WORKER_DATABASE_URL=urls["worker"],
+        ) as up:
+            up.await_ready()
+            assert not [line for line in up.lines if line.startswith(("postgres", "valkey"))]
+            assert set(read_connections(up.data_dir)) == {"dispatcher"}
+            assert up.await_line(r"\| dispatcher pids .* role dispatcher owner none")
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(urls["dispatcher"])
 
 
 def test_a_second_interrupt_kills_a_program_that_does_not_stop(prepared: Path) -> None:
