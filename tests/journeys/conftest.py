@@ -18,9 +18,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+def started_product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     with running(tmp_path_factory.mktemp("product") / "var") as product:
         yield product
+
+
+@pytest.fixture
+def product(started_product: Product) -> Product:
+    """The one product, ready again after what an earlier journey did to it."""
+    started_product.wait_until_ready()
+    return started_product
 
 
 @pytest.fixture

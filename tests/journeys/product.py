@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -20,6 +21,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 180.0
+
+# What a client sees while the web process is away, or is killed in the middle of an answer.
+AWAY = (OSError, http.client.HTTPException)
 
 # How each process of the product is told apart on the command line.
 PATTERNS: Mapping[str, str] = {
@@ -157,13 +161,24 @@ class Product:
         def attempt() -> str | None:
             try:
                 status, answer = self.call("POST", "/v1/jobs", job)
-            except OSError:
+            except AWAY:
                 return None
             assert status in (201, 503), answer
             return answer["id"] if status == 201 else None
 
         job_id: str = wait_until(attempt, seconds=60, what="the job is accepted")
         return job_id
+
+    def wait_until_ready(self) -> None:
+        """Wait for `/readyz`: after a kill, what was killed is on its way back."""
+
+        def is_ready() -> bool:
+            try:
+                return self.call("GET", "/readyz")[0] == 200
+            except AWAY:
+                return False
+
+        wait_until(is_ready, seconds=60, what="ready again", log=lambda: self.log)
 
     def job(self, job_id: str, include: str = "") -> dict[str, Any]:
         query = f"?include={include}" if include else ""
@@ -181,7 +196,7 @@ class Product:
                 if job_id not in ended:
                     try:
                         job = self.job(job_id)
-                    except (OSError, AssertionError):
+                    except (*AWAY, AssertionError):
                         return False
                     if job["finished_at"] is None:
                         return False
