@@ -39,8 +39,8 @@ def assert_all_ended_once(product: Product, receiver: Receiver, job_ids: list[st
     assert {job["state"] for job in ended.values()} == {"completed"}
     wait_until(lambda: set(receiver.callbacks) >= set(job_ids), seconds=60, what="every callback arrived")
     assert {job_id: len(receiver.callbacks[job_id]) for job_id in job_ids} == dict.fromkeys(job_ids, 1)
+    product.wait_until_ready()
     for job_id in job_ids:
-        product.wait_until_ready()
         events = product.call("GET", f"/v1/jobs/{job_id}/events")[1]["data"]
         assert [event["type"] for event in events].count("job.completed") == 1
         outcomes = [row["outcome"] for row in product.call("GET", f"/v1/jobs/{job_id}/attempts")[1]["data"]]
