@@ -43,6 +43,8 @@ DATABASES: dict[str, dict[str, Any]] = {
             "application_name": f"jobservice {ENVIRONMENT.process}",
             "connect_timeout": 3,
             "isolation_level": IsolationLevel.READ_COMMITTED,
+            # Prepared at the first use. A pooler in between must keep prepared statements (PgBouncer 1.21 or newer).
+            "prepare_threshold": 0,
         },
     }
 }

@@ -154,7 +154,7 @@ def _requeue_jobs(waiting: Sequence[_Decided]) -> None:
         {
             **_keys(waiting),
             "states": [item.next.state for item in waiting],
-            "delays": [item.next.delay_seconds for item in waiting],
+            "delays": [float(item.next.delay_seconds) for item in waiting],
             "crashes": [int(item.outcome.kind == "crashed") for item in waiting],
             "error_codes": [_error_code(item) for item in waiting],
             "errors": [item.error.id if item.error else None for item in waiting],

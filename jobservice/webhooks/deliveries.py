@@ -154,7 +154,7 @@ def _record_group(results: Sequence[DeliveryResult]) -> set[Ref]:
         "statuses": [result.status for result in results],
         "error_classes": [result.error_class for result in results],
         "finals": [result.final_state for result in results],
-        "delays": [result.delay_seconds for result in results],
+        "delays": [float(result.delay_seconds) for result in results],
     }
     with tenants_tx(result.ref.tenant_id for result in results):
         return {_ref(row) for row in run_statement(_SQL / "record_deliveries.sql", parameters)}
