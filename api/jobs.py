@@ -8,16 +8,15 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.permissions import check_queue, check_scopes
+from api.permissions import check_scopes
 from api.queries import read_include, read_job_query, read_no_parameters, read_paging
 from api.rendering import WithParts
 from api.views import ApiView
 from jobservice import ids
 from jobservice.errors import Fault, Invalid, NotFound
-from jobservice.jobs.accept import DEFAULTS, accept_job
-from jobservice.jobs.job_types import resolve_type
+from jobservice.jobs.accept import accept_job
 from jobservice.jobs.selectors import Page, find_job, list_jobs
-from jobservice.jobs.submission import Submission, SubmissionLimits, parse_submission
+from jobservice.jobs.submission import SubmissionLimits, parse_submission
 from jobservice.jobs.timeline import list_attempts, list_events
 from tenants.api_keys import Credential
 from tenants.quotas import PAYLOAD_BYTES_CEILING, limit_of
@@ -33,8 +32,7 @@ class SubmitJob(ApiView):
         submission = parse_submission(
             request.data, limits=_limits(self.credential), traceparent=request.META.get("HTTP_TRACEPARENT")
         )
-        _check_queue(self.credential, submission)
-        job = accept_job(self.credential.tenant_id, submission)
+        job = accept_job(self.credential.tenant_id, submission, queues=self.credential.queues)
         return Response(job, status=201, headers={"Location": f"/v1/jobs/{job['id']}"})
 
 
@@ -115,14 +113,3 @@ def _refuse_idempotency_key(request: Request) -> None:
     """A client that counts on it must learn that it would be ignored."""
     if "HTTP_IDEMPOTENCY_KEY" in request.META:
         raise Invalid([Fault("", "not-supported", "The header Idempotency-Key is not supported yet.")])
-
-
-def _check_queue(credential: Credential, submission: Submission) -> None:
-    """The queue that counts is the one the job will be in, so the type's default is looked up for a limited key."""
-    if credential.queues is None:
-        return
-    queue = submission.queue
-    if queue is None:
-        job_type = resolve_type(credential.tenant_id, submission.type)
-        queue = str((job_type.defaults if job_type else {}).get("queue", DEFAULTS["queue"]))
-    check_queue(credential, queue)

@@ -40,12 +40,6 @@ def check_scopes(credential: Credential, wanted: Iterable[str]) -> None:
         raise ApiProblem("insufficient-scope", f"The API key lacks the scope {' and '.join(missing)}.")
 
 
-def check_queue(credential: Credential, queue: str) -> None:
-    """Pass when the key may submit to the queue. Raises `ApiProblem` (`forbidden`)."""
-    if credential.queues is not None and queue not in credential.queues:
-        raise ApiProblem("forbidden", f"The API key may not submit jobs to the queue {queue}.")
-
-
 def is_inside(address: str, cidrs: Iterable[str]) -> bool:
     """Whether the address lies in one of the networks; an IPv4 address written as IPv6 counts as itself."""
     try:

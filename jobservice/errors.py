@@ -3,6 +3,7 @@
 JobserviceError
 ├── Invalid            a value from outside breaks a rule; carries one Fault per rule broken
 ├── UnknownJobType     no such type for this tenant
+├── Forbidden          the caller's key does not reach that far
 ├── EgressRefused      a URL the service will not dial
 ├── NotFound           no such object for this tenant (another tenant's object is the same)
 ├── Conflict           the object's state forbids it
@@ -46,6 +47,10 @@ class Invalid(JobserviceError):
 
 class UnknownJobType(JobserviceError):
     code = "unknown-job-type"
+
+
+class Forbidden(JobserviceError):
+    code = "forbidden"
 
 
 class EgressRefused(JobserviceError):

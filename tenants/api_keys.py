@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from uuid import UUID
-
-from django.db import connection
 
 from jobservice.errors import Fault, Invalid
 from jobservice.ids import new_id
+from jobservice.statements import run_statement
 from tenants.api_key_format import matches, new_api_key, parse_api_key
 from tenants.models import ApiKey
+
+_SQL = Path(__file__).resolve().parent / "sql"
 
 SCOPES = (
     "jobs:read",
@@ -72,29 +73,19 @@ def authenticate(text: str) -> Credential | None:
     parsed = parse_api_key(text)
     if parsed is None:
         return None
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id, tenant_id, secret_hash, scopes, queues, cidrs, is_live, tenant_name, tenant_status, "
-            "tenant_quotas::text FROM find_api_key(%s)",
-            [parsed.lookup_id],
-        )
-        row = cursor.fetchone()
+    rows = run_statement(_SQL / "find_api_key.sql", {"lookup_id": parsed.lookup_id})
+    row = rows[0] if rows else None
     # A hash is compared even when no row was found, so that the time tells nothing.
-    is_right = matches(parsed, bytes(row[2]) if row else bytes(32))
-    if row is None or not is_right or not row[6]:
+    is_right = matches(parsed, bytes(row.secret_hash) if row else bytes(32))
+    if row is None or not is_right or not row.is_live:
         return None
     return Credential(
-        key_id=row[0],
-        tenant_id=row[1],
-        tenant_name=row[7],
-        tenant_status=row[8],
-        quotas=_quotas(row[9]),
-        scopes=frozenset(row[3]),
-        queues=None if row[4] is None else tuple(row[4]),
-        cidrs=None if row[5] is None else tuple(row[5]),
+        key_id=row.id,
+        tenant_id=row.tenant_id,
+        tenant_name=row.tenant_name,
+        tenant_status=row.tenant_status,
+        quotas=row.tenant_quotas,
+        scopes=frozenset(row.scopes),
+        queues=None if row.queues is None else tuple(row.queues),
+        cidrs=None if row.cidrs is None else tuple(row.cidrs),
     )
-
-
-def _quotas(text: str) -> Mapping[str, int | None]:
-    quotas: dict[str, int | None] = json.loads(text)
-    return quotas

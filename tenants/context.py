@@ -8,9 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
+
+from jobservice.statements import run_statement
+
+_SQL = Path(__file__).resolve().parent / "sql"
 
 _current: ContextVar[UUID | None] = ContextVar("current_tenant", default=None)
 
@@ -21,10 +26,14 @@ class TenantMismatch(RuntimeError):
 
 @contextmanager
 def tenant_tx(tenant_id: UUID) -> Iterator[None]:
-    """A transaction that sees and writes this tenant's rows only. Nests for the same tenant, and for no other."""
+    """A transaction that sees and writes this tenant's rows only; inside one of the same tenant, part of that one."""
     outer = _current.get()
     if outer is not None and outer != tenant_id:
         raise TenantMismatch("a transaction of one tenant cannot turn to another")
+    if outer is not None:
+        # No savepoint: what fails inside fails the whole, so that nothing is half done.
+        yield
+        return
     token = _current.set(tenant_id)
     try:
         with transaction.atomic():
@@ -46,5 +55,4 @@ def tenants_tx(tenant_ids: Iterable[UUID]) -> Iterator[None]:
 
 def set_local(name: str, value: str) -> None:
     """Set a custom setting until the end of the current transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
+    run_statement(_SQL / "set_local.sql", {"name": name, "value": value})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -128,17 +128,15 @@ def list_job_types(tenant_id: UUID, *, limit: int, cursor: str | None = None) ->
     return JobTypePage(views, scope.show(_mark(shown[-1])) if first + limit < len(names) else None)
 
 
-def resolve_type(tenant_id: UUID, name: str) -> ResolvedType | None:
-    """What accepting a job needs to know of its type; None when the tenant has no such type."""
-    if is_built_in(name):
-        view = _built_in_view(name)
-        return ResolvedType(name, view.executor, view.handler, POOLS[view.executor], view.defaults)
+def resolve_types(tenant_id: UUID, names: Collection[str]) -> dict[str, ResolvedType]:
+    """What accepting jobs needs to know of their types, by name; a type that the tenant does not have is left out."""
+    resolved = {name: _resolve_built_in(name) for name in names if is_built_in(name)}
+    own = set(names) - set(resolved)
+    if not own:
+        return resolved
     with tenant_tx(tenant_id):
-        row = JobType.objects.filter(tenant_id=tenant_id, name=name).only("executor", "handler", "defaults").first()
-    if row is None:
-        return None
-    defaults = {**_handler_defaults(row.handler), **row.defaults}
-    return ResolvedType(name, row.executor, row.handler, POOLS[row.executor], defaults)
+        rows = JobType.objects.filter(tenant_id=tenant_id, name__in=own).only("name", "executor", "handler", "defaults")
+        return resolved | {row.name: _resolve_row(row) for row in rows}
 
 
 def http_target(tenant_id: UUID, name: str) -> HttpTarget | None:
@@ -175,6 +173,16 @@ def _handler_defaults(name: str | None) -> dict[str, Any]:
         return {}
     known = {"timeout_seconds": handler.timeout_seconds, "max_attempts": handler.max_attempts}
     return {option: value for option, value in known.items() if value is not None}
+
+
+def _resolve_built_in(name: str) -> ResolvedType:
+    view = _built_in_view(name)
+    return ResolvedType(name, view.executor, view.handler, POOLS[view.executor], view.defaults)
+
+
+def _resolve_row(row: JobType) -> ResolvedType:
+    defaults = {**_handler_defaults(row.handler), **row.defaults}
+    return ResolvedType(row.name, row.executor, row.handler, POOLS[row.executor], defaults)
 
 
 def _built_in_view(name: str) -> JobTypeView:

@@ -6,7 +6,7 @@ sleeps; a lane is put to sleep only under FOR UPDATE, which waits for no one, an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from uuid import UUID
 
@@ -18,17 +18,24 @@ _SQL = Path(__file__).resolve().parent / "sql"
 IDLE_SECONDS = 5.0
 
 
-def open_lane(tenant_id: UUID, *, queue: str, pool: str) -> int:
-    """The awake lane of this queue and pool, shared-locked until the transaction ends; made on first use."""
-    key = {"tenant": tenant_id, "queue": queue, "pool": pool}
-    rows = run_statement(_SQL / "find_lane.sql", key)
-    if not rows:
-        run_statement(_SQL / "make_lane.sql", {**key, "queue_id": new_id()})
-        rows = run_statement(_SQL / "find_lane.sql", key)
-    lane = rows[0]
-    if not lane.is_active:
-        run_statement(_SQL / "activate_lanes.sql", {"lanes": [lane.id]})
-    return int(lane.id)
+def make_lanes(tenant_id: UUID, wanted: Collection[tuple[str, str]]) -> None:
+    """Make the queues and lanes of these (queue, pool) that do not exist yet."""
+    pairs = sorted(set(wanted))
+    run_statement(
+        _SQL / "make_lanes.sql",
+        {
+            "tenant": tenant_id,
+            "queue_ids": [new_id() for _ in pairs],
+            "queues": [queue for queue, _ in pairs],
+            "pools": [pool for _, pool in pairs],
+        },
+    )
+
+
+def wake_lanes(asleep: Collection[int]) -> None:
+    """Wake these lanes, which are locked and were seen asleep under that lock."""
+    if asleep:
+        run_statement(_SQL / "activate_lanes.sql", {"lanes": sorted(set(asleep))})
 
 
 def activate_lanes(lanes: Iterable[int]) -> None:
@@ -37,9 +44,7 @@ def activate_lanes(lanes: Iterable[int]) -> None:
     if not wanted:
         return
     locked = run_statement(_SQL / "lock_lanes.sql", {"lanes": wanted})
-    sleeping = [lane.id for lane in locked if not lane.is_active]
-    if sleeping:
-        run_statement(_SQL / "activate_lanes.sql", {"lanes": sleeping})
+    wake_lanes([lane.id for lane in locked if not lane.is_active])
 
 
 def deactivate_idle_lanes() -> int:

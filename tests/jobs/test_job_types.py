@@ -15,7 +15,7 @@ from jobservice.jobs.job_types import (
     ResolvedType,
     http_target,
     put_job_type,
-    resolve_type,
+    resolve_types,
 )
 from jobservice.jobs.models import JobType
 
@@ -24,21 +24,25 @@ HTTP = {"executor": "http", "http": {"url": "https://example.com/?k=canary", "he
 
 
 def test_built_in_types_run_where_their_work_is(tenant: Any) -> None:
-    assert resolve_type(tenant.id, "echo") == ResolvedType("echo", "handler", "echo", "handlers", {})
-    assert resolve_type(tenant.id, "http.request") == ResolvedType("http.request", "http", None, "egress", {})
+    assert resolve_types(tenant.id, {"echo"}).get("echo") == ResolvedType("echo", "handler", "echo", "handlers", {})
+    assert resolve_types(tenant.id, {"http.request"}).get("http.request") == ResolvedType(
+        "http.request", "http", None, "egress", {}
+    )
 
 
 def test_a_type_of_the_tenant_is_resolved_with_its_defaults(tenant: Any, role: Any) -> None:
     with role("web"):
         put_job_type(tenant.id, "mine", {**HTTP, "defaults": {"queue": "mail"}})
-        assert resolve_type(tenant.id, "mine") == ResolvedType("mine", "http", None, "egress", {"queue": "mail"})
+        assert resolve_types(tenant.id, {"mine"}).get("mine") == ResolvedType(
+            "mine", "http", None, "egress", {"queue": "mail"}
+        )
 
 
 def test_another_tenants_type_is_unknown(tenant: Any, other_tenant: Any, role: Any) -> None:
     with role("web"):
         put_job_type(other_tenant.id, "theirs", HTTP)
     with role("web"):
-        assert resolve_type(tenant.id, "theirs") is None
+        assert resolve_types(tenant.id, {"theirs"}).get("theirs") is None
 
 
 def test_a_worker_opens_where_the_jobs_go(tenant: Any, other_tenant: Any, role: Any) -> None:

@@ -1,0 +1,45 @@
+-- store: one statement for any number of whole jobs of one tenant. The wide rows, the live rows, the sealed values, the
+-- tags. All or, when a lane is still missing, nothing. In the order of the request.
+-- Index: the unique constraint of lane, which is shared with other accepts and with claims, but not with a deactivation.
+WITH moment AS MATERIALIZED (
+  SELECT clock_timestamp() AS now
+), asked AS MATERIALIZED (
+  SELECT * FROM jsonb_to_recordset(%(jobs)s::jsonb) AS a (
+    place integer, id uuid, type text, executor text, handler text, queue text, pool text, priority smallint,
+    priority_seconds integer, max_attempts smallint, timeout_seconds integer, retry jsonb, tags jsonb, payload_id uuid,
+    payload_bytes integer, metadata_id uuid, callback_url_id uuid, traceparent text, run_at timestamptz,
+    delay_seconds integer)
+), lanes AS MATERIALIZED (
+  SELECT l.id, l.queue, l.pool, l.is_active FROM lane l
+  WHERE l.tenant_id = %(tenant)s AND (l.queue, l.pool) IN (SELECT queue, pool FROM asked)
+  FOR KEY SHARE OF l
+), due AS MATERIALIZED (
+  -- A time in the past means now.
+  SELECT asked.*, lanes.id AS lane_id, lanes.is_active, moment.now,
+         greatest(coalesce(asked.run_at, moment.now + make_interval(secs => asked.delay_seconds)), moment.now) AS at
+  FROM asked JOIN lanes USING (queue, pool) CROSS JOIN moment
+  WHERE (SELECT count(*) FROM lanes) = (SELECT count(DISTINCT (queue, pool)) FROM asked)
+), made AS (
+  INSERT INTO job (id, tenant_id, type, executor, handler, queue, pool, priority, max_attempts, timeout_seconds, retry,
+                   tags, payload_id, payload_bytes, metadata_id, callback_id, traceparent, run_at, created_at)
+  SELECT id, %(tenant)s, type, executor, handler, queue, pool, priority, max_attempts, timeout_seconds, retry,
+         tags, payload_id, payload_bytes, metadata_id, callback_url_id, traceparent, at, now
+  FROM due
+), live AS (
+  INSERT INTO job_live (job_id, tenant_id, lane_id, pool, type, state, rank, priority, due_at, available_at)
+  SELECT id, %(tenant)s, lane_id, pool, type, CASE WHEN at > now THEN 'scheduled' ELSE 'available' END,
+         at + make_interval(secs => priority_seconds), priority, at, CASE WHEN at > now THEN NULL ELSE now END
+  FROM due
+), kept AS (
+  INSERT INTO blob (id, tenant_id, kind, sealed)
+  SELECT b.id, %(tenant)s, b.kind, b.sealed
+  FROM unnest(%(blob_ids)s::uuid[], %(blob_kinds)s::text[], %(blob_values)s::bytea[]) AS b (id, kind, sealed)
+  WHERE EXISTS (SELECT FROM due)
+), tagged AS (
+  INSERT INTO job_tag (tenant_id, job_id, name, value)
+  SELECT %(tenant)s, due.id, t.key, t.value FROM due CROSS JOIN LATERAL jsonb_each_text(due.tags) AS t
+)
+SELECT lane_id, is_active AS lane_is_active, at AS run_at, now AS created_at,
+       CASE WHEN at > now THEN 'scheduled' ELSE 'available' END AS state,
+       CASE WHEN at > now THEN NULL ELSE now END AS available_at
+FROM due ORDER BY place
