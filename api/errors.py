@@ -12,7 +12,7 @@ from django.http.request import UnreadablePostError
 from psycopg.errors import ReadOnlySqlTransaction
 from rest_framework.exceptions import APIException
 
-from api.problems import PROBLEM_TYPES, ApiProblem, problem_response
+from api.problems import PROBLEM_TYPES, ApiProblem, problem_document, problem_response
 from jobservice.errors import Invalid, JobserviceError
 from jobservice.logs import log_event
 
@@ -50,6 +50,12 @@ def answer_error(request: HttpRequest, error: Exception) -> HttpResponse:
             return problem_response(request, "bad-request", f"{PROBLEM_TYPES['bad-request'].title}.")
     log_event("request_failed", level="error", error_class=_class_name(error))
     return problem_response(request, "internal", _INTERNAL)
+
+
+def describe_refusal(request: HttpRequest, error: JobserviceError) -> dict[str, Any]:
+    """The problem document of one refused part of a request whose other parts were done."""
+    faults = error.faults if isinstance(error, Invalid) else ()
+    return problem_document(request, error.code, error.detail, faults=faults)
 
 
 def answer_status(request: HttpRequest, status: int) -> HttpResponse:

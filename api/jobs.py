@@ -5,33 +5,35 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api.idempotency import run_once
 from api.permissions import check_scopes
 from api.queries import read_include, read_job_query, read_no_parameters, read_paging
 from api.rendering import WithParts
 from api.views import ApiView
 from jobservice import ids
-from jobservice.errors import Fault, Invalid, NotFound
+from jobservice.errors import NotFound
 from jobservice.jobs.accept import accept_job
 from jobservice.jobs.selectors import Page, find_job, list_jobs
 from jobservice.jobs.submission import SubmissionLimits, parse_submission
 from jobservice.jobs.timeline import list_attempts, list_events
-from tenants.api_keys import Credential
-from tenants.quotas import PAYLOAD_BYTES_CEILING, limit_of
+from tenants.quotas import payload_bytes_limit
 
 
 class SubmitJob(ApiView):
     required_scopes = frozenset({"jobs:write"})
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponseBase:
         """Accept a job: 201 and where it is."""
         read_no_parameters(request)
-        _refuse_idempotency_key(request)
-        submission = parse_submission(
-            request.data, limits=_limits(self.credential), traceparent=request.META.get("HTTP_TRACEPARENT")
-        )
+        return run_once(request, self.credential, lambda: self._submit(request))
+
+    def _submit(self, request: Request) -> Response:
+        limits = SubmissionLimits(payload_bytes_limit(self.credential.quotas))
+        submission = parse_submission(request.data, limits=limits, traceparent=request.META.get("HTTP_TRACEPARENT"))
         job = accept_job(self.credential.tenant_id, submission, queues=self.credential.queues)
         return Response(job, status=201, headers={"Location": f"/v1/jobs/{job['id']}"})
 
@@ -102,14 +104,3 @@ def _answer_page(page: Page | None) -> Response:
     if page is None:
         raise unknown_job()
     return Response(show_page(page))
-
-
-def _limits(credential: Credential) -> SubmissionLimits:
-    payload_bytes = limit_of(credential.quotas, "payload_bytes")
-    return SubmissionLimits(PAYLOAD_BYTES_CEILING if payload_bytes is None else payload_bytes)
-
-
-def _refuse_idempotency_key(request: Request) -> None:
-    """A client that counts on it must learn that it would be ignored."""
-    if "HTTP_IDEMPOTENCY_KEY" in request.META:
-        raise Invalid([Fault("", "not-supported", "The header Idempotency-Key is not supported yet.")])

@@ -16,7 +16,7 @@ from django.http import HttpRequest
 from rest_framework.parsers import BaseParser
 
 from api.problems import ApiProblem
-from tenants.quotas import PAYLOAD_BYTES_CEILING, limit_of
+from tenants.quotas import payload_bytes_limit
 
 MAX_DEPTH = 100
 # What a body may hold besides its payload.
@@ -30,14 +30,15 @@ class StrictJSONParser(BaseParser):
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         """The parsed body. Raises `ApiProblem`."""
-        return parse_json(read_body(stream, max_bytes=max_body_bytes(stream)))
+        view = (parser_context or {}).get("view")
+        least = 0 if view is None else view.least_body_bytes
+        return parse_json(read_body(stream, max_bytes=max(least, max_body_bytes(stream))))
 
 
 def max_body_bytes(request: HttpRequest) -> int:
     """What the request's tenant may send: its largest payload, and the rest of the document around it."""
     credential = getattr(request, "auth", None)
-    quota = limit_of({} if credential is None else credential.quotas, "payload_bytes")
-    return (PAYLOAD_BYTES_CEILING if quota is None else quota) + ENVELOPE_BYTES
+    return payload_bytes_limit({} if credential is None else credential.quotas) + ENVELOPE_BYTES
 
 
 def read_body(request: HttpRequest, *, max_bytes: int) -> bytes:

@@ -90,6 +90,12 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
         "Somebody else has the job by now.",
         "Stop working on the job; its result is not taken.",
     ),
+    "idempotency-key-in-use": ProblemType(
+        409,
+        "The first request is still at work",
+        "A request with the same Idempotency-Key came at the same moment and has not been answered yet.",
+        "Send it again in a moment with the same key: it gets the first one's answer.",
+    ),
     "precondition-failed": ProblemType(
         412,
         "The object has changed",
@@ -120,6 +126,12 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
         "There is no such job type",
         "The tenant has no job type of this name, and it is not built in.",
         "Make it with PUT /v1/job-types/{name}, or correct the name; GET /v1/job-types lists them.",
+    ),
+    "idempotency-key-reused": ProblemType(
+        422,
+        "The Idempotency-Key belongs to another request",
+        "In the last 24 hours the same operation was called with this key and another body.",
+        "Make a new key for each new request, and keep it only for repeating that request.",
     ),
     "egress-refused": ProblemType(
         422,
@@ -152,16 +164,10 @@ class ApiProblem(Exception):
         self.headers = headers or {}
 
 
-def problem_response(
-    request: HttpRequest,
-    code: str,
-    detail: str,
-    *,
-    faults: Sequence[Fault] = (),
-    headers: Mapping[str, str] | None = None,
-    **members: Any,
-) -> HttpResponse:
-    """The answer for one problem; `members` are added to the document."""
+def problem_document(
+    request: HttpRequest, code: str, detail: str, *, faults: Sequence[Fault] = (), **members: Any
+) -> dict[str, Any]:
+    """The document for one problem; `members` are added to it."""
     kind = PROBLEM_TYPES[code]
     document: dict[str, Any] = {
         "type": PAGES_PATH + code,
@@ -176,9 +182,23 @@ def problem_response(
         document["errors"] = [
             {"pointer": fault.pointer, "code": fault.code, "detail": fault.detail} for fault in faults[:MAX_FAULTS]
         ]
+    return document
+
+
+def problem_response(
+    request: HttpRequest,
+    code: str,
+    detail: str,
+    *,
+    faults: Sequence[Fault] = (),
+    headers: Mapping[str, str] | None = None,
+    **members: Any,
+) -> HttpResponse:
+    """The answer for one problem; `members` are added to the document."""
+    document = problem_document(request, code, detail, faults=faults, **members)
     # ASCII only, because a pointer may hold whatever the client sent.
     response = HttpResponse(
-        json.dumps(document), status=kind.status, content_type=MEDIA_TYPE, headers=dict(headers or {})
+        json.dumps(document), status=document["status"], content_type=MEDIA_TYPE, headers=dict(headers or {})
     )
     # Django would log the path of every error; the request's own event already tells all that may be told.
     response._has_been_logged = True  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from api.bulk_jobs import SubmitJobs
 from api.health import Health, Readiness
 from api.job_types import ListJobTypes, PutJobType, ReadJobType
 from api.jobs import ListAttempts, ListJobEvents, ListJobs, ReadJob, SubmitJob
@@ -11,6 +12,7 @@ from api.views import by_method
 
 urlpatterns = [
     path("v1/jobs", by_method(GET=ListJobs, POST=SubmitJob)),
+    path("v1/jobs/bulk", by_method(POST=SubmitJobs)),
     path("v1/jobs/<str:job_id>", by_method(GET=ReadJob)),
     path("v1/jobs/<str:job_id>/attempts", by_method(GET=ListAttempts)),
     path("v1/jobs/<str:job_id>/events", by_method(GET=ListJobEvents)),

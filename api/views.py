@@ -27,6 +27,8 @@ class ApiView(APIView):
     """One operation on behalf of a tenant. A subclass declares `required_scopes`."""
 
     required_scopes: ClassVar[frozenset[str]]
+    # The body may always have this size, however small a payload the tenant may send.
+    least_body_bytes: ClassVar[int] = 0
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         return ApiRequest(

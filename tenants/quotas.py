@@ -29,6 +29,12 @@ def limit_of(quotas: Mapping[str, int | None], name: str) -> int | None:
     return quotas[name] if name in quotas else DEFAULTS[name]
 
 
+def payload_bytes_limit(quotas: Mapping[str, int | None]) -> int:
+    """How large one payload of the tenant may be; without a limit of its own, the service's."""
+    limit = limit_of(quotas, "payload_bytes")
+    return PAYLOAD_BYTES_CEILING if limit is None else limit
+
+
 def parse_quota(text: str) -> tuple[str, int | None]:
     """Read `name=value` of the command line; `null` is no limit. Raises `Invalid`."""
     name, _, value = text.partition("=")

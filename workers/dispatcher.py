@@ -20,6 +20,7 @@ from jobservice.crypto.message_mac import Ref
 from jobservice.database import connect_alone
 from jobservice.jobs.claims import claim_jobs, reap_leases, return_claims, seconds_until_due, stage_due_jobs
 from jobservice.jobs.fleet import forget_silent_workers, pool_capacity
+from jobservice.jobs.idempotency import PRUNE_LIMIT, prune_idempotency_keys
 from jobservice.jobs.lanes import deactivate_idle_lanes
 from jobservice.jobs.notifier import CHANNEL
 from jobservice.logs import log_event
@@ -54,6 +55,7 @@ class Dispatcher:
             _Chore(5.0, _put_lanes_to_sleep),
             _Chore(3600.0, _make_partitions),
             _Chore(3600.0, _forget_workers),
+            _Chore(60.0, _prune),
         ]
 
     def stop(self) -> None:
@@ -156,6 +158,12 @@ def _put_lanes_to_sleep() -> None:
 def _make_partitions() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT make_partitions()")
+
+
+def _prune() -> None:
+    """What is past its day leaves in batches, each its own short transaction."""
+    while prune_idempotency_keys() == PRUNE_LIMIT:
+        pass
 
 
 def _forget_workers() -> None:

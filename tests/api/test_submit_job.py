@@ -120,11 +120,6 @@ def test_unknown_query_parameters_are_refused(api: Any, tenant: Any) -> None:
     assert faults(api.post("/v1/jobs?dry=1", {"type": "echo"}, key=tenant.api_key)) == {("/dry", "unknown-parameter")}
 
 
-def test_an_idempotency_key_is_refused_rather_than_ignored(api: Any, tenant: Any) -> None:
-    answer = api.post("/v1/jobs", {"type": "echo"}, key=tenant.api_key, Idempotency_Key="k1")
-    assert {code for _, code in faults(answer)} == {"not-supported"}
-
-
 def test_a_callback_the_service_would_not_dial_is_refused(api: Any, tenant: Any) -> None:
     body = {"type": "echo", "callback_url": "http://169.254.169.254/latest"}
     problem(api.post("/v1/jobs", body, key=tenant.api_key), 422, "egress-refused")
