@@ -16,7 +16,8 @@ from kombu import Queue
 
 HANDLERS, EGRESS = "handlers", "egress"
 
-app = Celery("jobservice", broker=settings.ENVIRONMENT.broker_url or "memory://", set_as_current=True)
+# Without Celery's Django fixup, which closes or probes connections around every task: each use of ours looks itself.
+app = Celery("jobservice", broker=settings.ENVIRONMENT.broker_url or "memory://", set_as_current=True, fixups=[])
 
 
 def transport_options(broker_url: str, *, publishes: bool) -> dict[str, Any]:

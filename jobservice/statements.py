@@ -21,6 +21,8 @@ _JSONB_OID = 3802
 
 def run_statement(path: Path, parameters: Mapping[str, Any]) -> list[Any]:
     """Run the statement of a `.sql` file on the current connection; its rows as named tuples, none for a bare write."""
+    # What Django's own cursor does first: outside a transaction the connection may have died since its last use.
+    connection.close_if_health_check_failed()
     connection.ensure_connection()
     # Not Django's cursor, which writes the parameters into the text, so that every execution is planned anew.
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:

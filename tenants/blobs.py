@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from uuid import UUID
-
-from django.db import connection
 
 from jobservice.crypto.envelope import Place, open_sealed, seal
 from jobservice.ids import new_id
+from jobservice.statements import run_statement
 from tenants.data_keys import tenant_keys
+
+_SQL = Path(__file__).resolve().parent / "sql"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +43,13 @@ def insert_blobs(blobs: Sequence[SealedBlob]) -> None:
     """Store sealed values, in the caller's transaction."""
     if not blobs:
         return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO blob (id, tenant_id, kind, epoch, sealed) "
-            "SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::bigint[], %s::bytea[])",
-            [
-                [blob.id for blob in blobs],
-                [blob.tenant_id for blob in blobs],
-                [blob.kind for blob in blobs],
-                [blob.epoch for blob in blobs],
-                [blob.sealed for blob in blobs],
-            ],
-        )
+    run_statement(
+        _SQL / "insert_blobs.sql",
+        {
+            "ids": [blob.id for blob in blobs],
+            "tenants": [blob.tenant_id for blob in blobs],
+            "kinds": [blob.kind for blob in blobs],
+            "epochs": [blob.epoch for blob in blobs],
+            "values": [blob.sealed for blob in blobs],
+        },
+    )

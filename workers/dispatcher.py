@@ -1,6 +1,7 @@
 """The dispatcher: decides, fairly, which due job runs next, and hands it to Celery. Run one or five, all safe together.
 
-Each round stages what became due, claims for each pool as many jobs as its workers have credits for, and publishes.
+Each round surveys the pools, stages what became due, claims for each pool what its workers have credits for, and
+publishes.
 It wakes on NOTIFY and each second. It holds no payload and no key that opens one.
 """
 
@@ -18,8 +19,8 @@ from django.db import Error, connection, transaction
 from jobservice.celery import EGRESS, HANDLERS
 from jobservice.crypto.message_mac import Ref
 from jobservice.database import connect_alone
-from jobservice.jobs.claims import claim_jobs, reap_leases, return_claims, seconds_until_due, stage_due_jobs
-from jobservice.jobs.fleet import forget_silent_workers, pool_capacity
+from jobservice.jobs.claims import claim_jobs, reap_leases, return_claims, stage_due_jobs
+from jobservice.jobs.fleet import Capacity, forget_silent_workers, survey
 from jobservice.jobs.idempotency import PRUNE_LIMIT, prune_idempotency_keys
 from jobservice.jobs.lanes import deactivate_idle_lanes
 from jobservice.jobs.notifier import CHANNEL
@@ -28,6 +29,7 @@ from jobservice.webhooks.deliveries import claim_deliveries, reap_deliveries
 from workers.grouping import group_for_egress, group_for_handlers
 from workers.publisher import RUN_JOBS, SEND_DELIVERIES, Publisher
 
+DELIVERIES = "deliveries"
 POLL_SECONDS = 1.0
 CLAIM_LIMIT = 500
 RECOVER_SECONDS = 1.0
@@ -50,6 +52,7 @@ class Dispatcher:
         self._stop = threading.Event()
         self._lease_seconds: float = settings.ENVIRONMENT.lease_seconds
         self._listener: psycopg.Connection | None = None
+        self._sleep_until = 0.0
         self._chores = [
             _Chore(1.0, _reap),
             _Chore(5.0, _put_lanes_to_sleep),
@@ -79,25 +82,31 @@ class Dispatcher:
 
     def dispatch_once(self) -> int:
         """One round over all pools; the number of jobs and deliveries handed out."""
-        stage_due_jobs()
-        return self._dispatch_handlers() + self._dispatch_egress() + self._dispatch_deliveries()
+        begun_at = time.monotonic()
+        found = survey()
+        if found.has_due_jobs:
+            stage_due_jobs()
+        self._sleep_until = begun_at + found.rest_seconds(most=POLL_SECONDS)
+        return (
+            self._dispatch_handlers(found.capacities[HANDLERS])
+            + self._dispatch_egress(found.capacities[EGRESS])
+            + self._dispatch_deliveries(found.capacities[DELIVERIES])
+        )
 
-    def _dispatch_handlers(self) -> int:
-        capacity = pool_capacity(HANDLERS)
+    def _dispatch_handlers(self, capacity: Capacity) -> int:
         claims = claim_jobs(HANDLERS, limit=min(capacity.credits, CLAIM_LIMIT), lease_seconds=self._lease_seconds)
         groups = group_for_handlers(
             claims, slots=capacity.slots, jobs_per_slot=capacity.jobs_per_slot, run_times=capacity.run_times
         )
         return self._publish(RUN_JOBS, groups, queue=HANDLERS, give_back=return_claims)
 
-    def _dispatch_egress(self) -> int:
-        limit = min(pool_capacity(EGRESS).credits, CLAIM_LIMIT)
-        claims = claim_jobs(EGRESS, limit=limit, lease_seconds=self._lease_seconds)
+    def _dispatch_egress(self, capacity: Capacity) -> int:
+        claims = claim_jobs(EGRESS, limit=min(capacity.credits, CLAIM_LIMIT), lease_seconds=self._lease_seconds)
         groups = group_for_egress([claim.ref for claim in claims])
         return self._publish(RUN_JOBS, groups, queue=EGRESS, give_back=return_claims)
 
-    def _dispatch_deliveries(self) -> int:
-        limit = min(pool_capacity("deliveries").credits, CLAIM_LIMIT)
+    def _dispatch_deliveries(self, capacity: Capacity) -> int:
+        limit = min(capacity.credits, CLAIM_LIMIT)
         refs = claim_deliveries(limit, lease_seconds=self._lease_seconds) if limit > 0 else []
         return self._publish(SEND_DELIVERIES, group_for_egress(refs), queue=EGRESS, give_back=None)
 
@@ -131,8 +140,7 @@ class Dispatcher:
             self._listener = connect_alone()
             self._listener.execute(f"LISTEN {CHANNEL}")
             return  # something may have been notified before we listened: look once more
-        until_due = seconds_until_due()
-        timeout = POLL_SECONDS if until_due is None else min(POLL_SECONDS, max(0.0, until_due))
+        timeout = max(0.0, self._sleep_until - time.monotonic())
         for _ in self._listener.notifies(timeout=timeout, stop_after=1):
             break
 

@@ -45,18 +45,17 @@ class Reaped:
 
 
 def claim_jobs(pool: str, *, limit: int, lease_seconds: float) -> list[Claim]:
-    """Claim up to `limit` available jobs of the pool, each for its lane's turn, and move the lanes on. One transaction.
+    """Claim up to `limit` available jobs of the pool, each for its lane's turn, and move the lanes on. One statement.
 
     Turns are start-time fair queueing (Goyal, Vin, Cheng: SIGCOMM 1996): the n-th job taken from a lane has the start
     tag vtime + (n - 1) / weight, and the smallest tags win.
     """
     if limit <= 0:
         return []
-    with transaction.atomic():
-        rows = run_statement(
-            _SQL / "claim_jobs.sql",
-            {"pool": pool, "lanes": LANES_PER_CLAIM, "limit": limit, "lease_seconds": lease_seconds},
-        )
+    rows = run_statement(
+        _SQL / "claim_jobs.sql",
+        {"pool": pool, "lanes": LANES_PER_CLAIM, "limit": limit, "lease_seconds": lease_seconds},
+    )
     return [Claim(Ref(row.tenant_id, row.job_id, row.epoch), row.type, row.crash_count) for row in rows]
 
 
@@ -98,12 +97,6 @@ def reap_leases() -> Reaped:
         activate_lanes(row.lane_id for row in crashed if row.state == "available")
     suspended = sum(row.state == "suspended" for row in crashed)
     return Reaped(len(returned), len(crashed), suspended)
-
-
-def seconds_until_due() -> float | None:
-    """Seconds until the next scheduled or retryable job is due; None when none waits."""
-    (row,) = run_statement(_SQL / "next_due.sql", {})
-    return None if row.seconds is None else float(row.seconds)
 
 
 def _crashed_attempts(rows: Sequence[Any]) -> dict[str, Any]:

@@ -12,9 +12,8 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
-
-from django.db import transaction
 
 from jobservice.ids import new_id
 from jobservice.statements import run_statement
@@ -44,6 +43,28 @@ class Capacity:
         free = max(0, self.slots - self.busy_slots)
         ahead = min(self.busy_slots, self.slots) if self.jobs_per_slot > 1 else 0
         return max(0, (2 * free + ahead) * self.jobs_per_slot - self.dispatched)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the dispatcher must know before a round. Seconds until something is due; None for never."""
+
+    capacities: Mapping[str, Capacity]
+    job_due_seconds: float | None
+    delivery_due_seconds: float | None
+
+    @property
+    def has_due_jobs(self) -> bool:
+        """Whether a scheduled or retryable job's time has come."""
+        return self.job_due_seconds is not None and self.job_due_seconds <= 0
+
+    def rest_seconds(self, *, most: float) -> float:
+        """How long the dispatcher may rest after the round; 0 when the next due time is not known yet."""
+        times = [self.job_due_seconds]
+        if self.capacities["deliveries"].credits > 0:
+            # Without a free slot nothing due can be claimed: the worker that frees one wakes us.
+            times.append(self.delivery_due_seconds)
+        return max(0.0, min([most, *(at for at in times if at is not None)]))
 
 
 def register_worker(*, pool: str, slots: int) -> UUID:
@@ -80,17 +101,24 @@ def deregister_worker(worker_id: UUID) -> None:
     run_statement(_SQL / "deregister_worker.sql", {"id": worker_id})
 
 
-def pool_capacity(pool: str) -> Capacity:
-    """What the pool's live workers can take, counted in one statement. Run by the dispatcher."""
-    with transaction.atomic():
-        (row,) = run_statement(_SQL / "pool_capacity.sql", {"pool": pool, "silent_seconds": SILENT_SECONDS})
-    run_times: dict[str, float] = {}
-    for reported in row.run_times:
-        # The slowest word counts: a handler is short only if every worker found it short.
-        run_times |= {name: max(ms, run_times.get(name, 0.0)) for name, ms in reported.items()}
-    return Capacity(row.slots, row.busy_slots, row.dispatched, row.jobs_per_slot, run_times)
+def survey() -> Survey:
+    """What every pool can take and when something is due next, in one statement. Run by the dispatcher."""
+    rows = run_statement(_SQL / "survey.sql", {"silent_seconds": SILENT_SECONDS})
+    return Survey(
+        capacities={row.pool: _capacity(row) for row in rows},
+        job_due_seconds=rows[0].job_due_seconds,
+        delivery_due_seconds=rows[0].delivery_due_seconds,
+    )
 
 
 def forget_silent_workers(*, after_seconds: float = 3600.0) -> int:
     """Remove the rows of processes that ended without a word long ago."""
     return len(run_statement(_SQL / "forget_workers.sql", {"after_seconds": after_seconds}))
+
+
+def _capacity(row: Any) -> Capacity:
+    run_times: dict[str, float] = {}
+    for reported in row.run_times:
+        # The slowest word counts: a handler is short only if every worker found it short.
+        run_times |= {name: max(ms, run_times.get(name, 0.0)) for name, ms in reported.items()}
+    return Capacity(row.slots, row.busy_slots, row.dispatched, row.jobs_per_slot, run_times)
