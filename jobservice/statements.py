@@ -26,7 +26,7 @@ def run_statement(path: Path, parameters: Mapping[str, Any]) -> list[Any]:
     connection.ensure_connection()
     # Not Django's cursor, which writes the parameters into the text, so that every execution is planned anew.
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(_text(path), parameters)
+        cursor.execute(read_statement(path), parameters)
         description = cursor.description
         if description is None:
             return []
@@ -46,8 +46,8 @@ def _parsed(values: tuple[Any, ...], documents: list[int]) -> tuple[Any, ...] | 
 
 
 @lru_cache
-def _text(path: Path) -> str:
-    """The statement without its comments, so that a `%` in a comment is no placeholder."""
+def read_statement(path: Path) -> str:
+    """The text of a `.sql` file without its comments, so that a `%` in a comment is no placeholder."""
     lines = path.read_text().splitlines()
     return "\n".join(line.split("--")[0].rstrip() for line in lines if line.split("--")[0].strip())
 

@@ -106,6 +106,11 @@ def open_sealed(blob: bytes, *, keys: TenantKeys, place: Place) -> bytes:
         raise Unreadable("The sealed value was altered, or belongs to another place.") from None
 
 
+def is_sealed(head: bytes) -> bool:
+    """Whether a value that begins so looks like the work of `seal`, of this version or a later one."""
+    return head.startswith(_MAGIC)
+
+
 def _derive(key: TenantKey, salt: bytes) -> tuple[bytes, bytes, bytes]:
     """Key, nonce and commitment of one blob: one derived key seals one blob, so a nonce cannot repeat under it."""
     derived = HKDF(algorithm=_HASH, length=_DERIVED_BYTES, salt=salt, info=_LABEL).derive(key.secret)

@@ -1,0 +1,5 @@
+-- Of the newest jobs: those that are neither over nor live. Index: primary keys.
+SELECT 'lost' AS fault, count(*)::integer AS count, (array_agg(looked.id ORDER BY looked.id))[1] AS example
+FROM (SELECT id, final_state FROM job ORDER BY id DESC LIMIT %(limit)s) AS looked
+WHERE looked.final_state IS NULL AND NOT EXISTS (SELECT FROM job_live WHERE job_live.job_id = looked.id)
+HAVING count(*) > 0

@@ -1,0 +1,6 @@
+-- Of the oldest unfinished jobs, those whose payload is gone. Index: job_live, job and blob by their primary keys.
+SELECT looked.job_id
+FROM (SELECT job_id FROM job_live ORDER BY job_id LIMIT %(limit)s) AS looked
+CROSS JOIN LATERAL (SELECT payload_id FROM job WHERE job.id = looked.job_id LIMIT 1) AS known
+WHERE NOT EXISTS (SELECT FROM blob WHERE blob.id = known.payload_id)
+ORDER BY 1
