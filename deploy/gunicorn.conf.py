@@ -1,10 +1,10 @@
 """gunicorn's settings for the web process, all from the service's own environment."""
 
 import os
-import subprocess
 import sys
+import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 os.environ.setdefault("JOBSERVICE_PROCESS", "web")
 
@@ -43,9 +43,43 @@ if Path("/dev/shm").is_dir():  # noqa: S108 (gunicorn's heartbeat file must not 
 
 
 def on_starting(_server: Any) -> None:
-    """Check the start once, in a child: a connection opened in the master would be shared by every worker."""
-    check = subprocess.run(
-        [sys.executable, "-c", "from jobservice.wsgi import check_start; check_start()"], check=False
-    )
-    if check.returncode:
+    """Import the service once for all workers; check the start once, in a child, before any of them.
+
+    Only modules are shared over the fork: no connection, no thread, no key and none of the operator's own modules.
+    """
+    _import_service()
+    # A connection opened in the master would be shared by every worker.
+    pid = os.fork()
+    if pid == 0:
+        _check_start()
+    _, status = os.waitpid(pid, 0)
+    if status:
         raise SystemExit(2)
+
+
+def _import_service() -> None:
+    from django.core.wsgi import get_wsgi_application
+    from django.urls import get_resolver
+
+    get_wsgi_application()
+    _ = get_resolver().url_patterns
+
+
+def _check_start() -> NoReturn:
+    """In the child: end with 0 when the web may start, else print the sentence and end with another number."""
+    status = 1
+    try:
+        from django.db import connection
+
+        from jobservice.wsgi import check_start
+
+        check_start()
+        connection.close_pool()  # type: ignore[attr-defined]  # of the PostgreSQL backend only
+        status = 0
+    except SystemExit as end:
+        status = 2 if end.code else 0
+    except Exception:  # noqa: BLE001 (whatever it is, the child must end here and not become a second master)
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workers.supervisor.guard import Guard
-from workers.supervisor.logs import LogStream, collect
+from workers.supervisor.logs import LogStream
 
 FIRST_BACKOFF_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 30.0
@@ -36,8 +36,6 @@ class ChildSpec:
     # Ends it at once; PostgreSQL needs a softer one, because its backends are outside its process group.
     kill_signal: int = signal.SIGKILL
     grace_seconds: float = 10.0
-    # Keep stdout (a secret may be in it) for `Child.output` instead of the log.
-    is_captured: bool = False
     before_start: Callable[[], None] = _do_nothing
 
 
@@ -60,8 +58,7 @@ class Child:
         self._failures = 0
         self._started_at = 0.0
         self._process: subprocess.Popen[bytes] | None = None
-        self._followers: list[threading.Thread] = []
-        self._output: list[bytes] = []
+        self._follower: threading.Thread | None = None
 
     @property
     def is_running(self) -> bool:
@@ -78,19 +75,14 @@ class Child:
             self.spec.command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if self.spec.is_captured else subprocess.STDOUT,
+            stderr=subprocess.STDOUT,
             env=dict(self.spec.environment),
             cwd=self.spec.folder,
             start_new_session=True,
         )
         self._guard.add(self._process.pid, first_signal=self.spec.kill_signal)
         self.restart_at, self.exit_status, self._started_at = None, None, time.monotonic()
-        self._followers = self._follow(self._process)
-
-    @property
-    def output(self) -> str:
-        """What a captured child wrote to stdout; complete once `drain_log` returned."""
-        return b"".join(self._output).decode(errors="replace")
+        self._follower = self._log.follow(self.spec.name, self._process.stdout) if self._process.stdout else None
 
     def reap(self) -> bool:
         """Whether it has ended since the last look; if so, the rest of its group is ended too."""
@@ -122,15 +114,8 @@ class Child:
 
     def drain_log(self, seconds: float) -> None:
         """Wait for its last lines to be written."""
-        for follower in self._followers:
-            follower.join(seconds)
-
-    def _follow(self, process: subprocess.Popen[bytes]) -> list[threading.Thread]:
-        pipes = [pipe for pipe in (process.stderr, process.stdout) if pipe is not None]
-        if not self.spec.is_captured:
-            return [self._log.follow(self.spec.name, pipe) for pipe in pipes]
-        stderr, stdout = pipes
-        return [self._log.follow(self.spec.name, stderr), collect(stdout, self._output)]
+        if self._follower is not None:
+            self._follower.join(seconds)
 
 
 def _has_ended(pid: int) -> bool:

@@ -54,23 +54,18 @@ class Family:
         self._novices.remove(child)
         self._children.append(child)
 
-    def run_once(self, spec: ChildSpec) -> str:
-        """Run a command to its end. Returns what it wrote when captured; raises `ConfigurationError` when it fails.
-
-        A request to stop interrupts it, unless it is captured: its answer would be lost for ever.
-        """
+    def run_once(self, spec: ChildSpec) -> None:
+        """Run a command to its end. Raises `ConfigurationError` when it fails; a request to stop interrupts it."""
         child = Child(spec, guard=self._guard, log=self._log)
         self._novices.append(child)
         child.start()
         while not child.reap():
             self.tend(POLL_SECONDS)
-            if self._signals.is_urgent or not spec.is_captured:
-                self._refuse_when_stopping()
+            self._refuse_when_stopping()
         self._novices.remove(child)
         child.drain_log(LOG_SECONDS)
         if child.exit_status != 0:
             raise ConfigurationError(f"`manage.py {spec.name}` failed; its lines above say why.")
-        return child.output
 
     def tend(self, seconds: float) -> None:
         """Wait for a signal, an ended child or a due restart, at most so long; then restart what should run."""

@@ -1,17 +1,12 @@
-"""The tenant `demo` of the first start, so that there is a key to try the service with."""
+"""Where the key of the tenant `demo` of the first start is kept, so that there is a key to try the service with."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-from jobservice.env import ConfigurationError, Environment
-from workers.supervisor.children import ChildSpec
+from jobservice.env import Environment
 from workers.supervisor.folders import write_private
-from workers.supervisor.plan import Plan, plan_operator_command
-from workers.supervisor.provision import has_tenants
 
 NAME = "demo"
 KEY_FILE = "demo-api-key"
@@ -21,24 +16,18 @@ def key_path(environment: Environment) -> Path:
     return environment.data_dir / KEY_FILE
 
 
-def make_first_tenant(
-    owner_url: str, environment: Environment, *, plan: Plan, run_once: Callable[[ChildSpec], str]
-) -> str:
-    """Make the demo tenant and keep its key (mode 0600) when there is no tenant at all.
-
-    Returns the key, or an empty text when there were tenants. Raises `ConfigurationError` when it cannot be made.
-    """
-    if has_tenants(owner_url):
-        return ""
-    spec = plan_operator_command(("create_tenant", NAME, "--json"), environment, plan=plan)
-    key = _read_key(run_once(replace(spec, is_captured=True)))
-    write_private(key_path(environment), f"{key}\n")
-    return key
-
-
-def _read_key(output: str) -> str:
-    """The key in the command's last line; its text is never repeated, because a secret is in it."""
+def read_first_key(environment: Environment) -> str:
+    """The kept key; empty when there is none, or it is another user's."""
     try:
-        return str(json.loads(output.strip().splitlines()[-1])["api_key"])
-    except (ValueError, KeyError, IndexError, TypeError):
-        raise ConfigurationError("`manage.py create_tenant` did not answer with the tenant's key.") from None
+        return key_path(environment).read_text().strip()
+    except OSError:
+        return ""
+
+
+def make_first_tenant(environment: Environment, *, make: Callable[[str], str]) -> None:
+    """Let `make(name)` make the tenant and keep the key that it returns, mode 0600.
+
+    Call it inside the transaction that makes the tenant: a key is then kept before it is good for anything, and a crash
+    in between leaves no tenant whose key nobody knows.
+    """
+    write_private(key_path(environment), f"{make(NAME)}\n")

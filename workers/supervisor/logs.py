@@ -48,15 +48,3 @@ class LogStream:
                 self._stream.flush()
             except (OSError, ValueError):
                 self._is_closed = True
-
-
-def collect(pipe: IO[bytes], parts: list[bytes]) -> threading.Thread:
-    """Gather a pipe's bytes instead of printing them; the thread returned ends with the pipe."""
-
-    def gather() -> None:
-        with pipe:
-            parts.append(pipe.read())
-
-    thread = threading.Thread(target=gather, name="collected output", daemon=True)
-    thread.start()
-    return thread

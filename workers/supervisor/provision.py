@@ -12,8 +12,18 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from jobservice.env import ConfigurationError
-from workers.supervisor.connections import OWNER, RUNTIME_ROLES, VARIABLES, change_login, password_of
+from jobservice.env import ConfigurationError, Environment
+from workers.supervisor.connections import (
+    BROKER,
+    OWNER,
+    RUNTIME_ROLES,
+    VARIABLES,
+    change_login,
+    is_given,
+    password_of,
+    read_connections,
+    write_connections,
+)
 
 EMBEDDED_DATABASE = "jobservice"
 EMBEDDED_OWNER = "jobservice_owner"
@@ -79,11 +89,19 @@ def assign_logins(
     return urls, renewed
 
 
-def has_tenants(owner_url: str) -> bool:
-    """Whether anybody was ever made a tenant in this database."""
-    with psycopg.connect(owner_url, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
-        row = connection.execute("SELECT EXISTS (SELECT FROM tenant)").fetchone()
-    return bool(row and row[0])
+def keep_logins(environment: Environment) -> list[str]:
+    """Let each runtime role log in and keep the addresses in `connections.json`; the roles that got a new password.
+
+    Raises as `assign_logins` does.
+    """
+    stored = read_connections(environment.connections_path)
+    given = {role: environment.database_urls[role] for role in RUNTIME_ROLES if is_given(role)}
+    urls, renewed = assign_logins(environment.database_urls[OWNER], given=given, stored=stored)
+    # What the operator gives is not stored; neither is what an earlier start gave instead.
+    made = {name: url for name, url in stored.items() if name in (OWNER, BROKER) and not is_given(name)}
+    if (kept := {**made, **urls}) != stored:
+        write_connections(environment.connections_path, kept)
+    return renewed
 
 
 def _ensure_owner(connection: psycopg.Connection, owner: str) -> None:

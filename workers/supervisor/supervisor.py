@@ -1,8 +1,8 @@
 """The life of `manage.py up`: check, start in order, watch and restart, stop in order.
 
 1. Check the folder, the port and the given addresses; take the folder's lock; start the guard.
-2. PostgreSQL, then Valkey, each until it answers; then migrations, keys and the roles' logins.
-3. The service's own processes; when the web answers `/readyz`, the first tenant and the banner.
+2. PostgreSQL, then Valkey, each until it answers; then `manage.py prepare`: migrations, keys, logins, first tenant.
+3. The service's own processes, all at once; when the web answers `/readyz`, the banner.
 4. Restart what ends, until a signal asks to stop; a second Ctrl-C kills.
 """
 
@@ -14,16 +14,14 @@ import time
 from pathlib import Path
 from typing import IO
 
-import psycopg
-
 from jobservice.env import ConfigurationError, Environment
 from workers.supervisor import preflight, provision
 from workers.supervisor.banner import Welcome, write_banner
-from workers.supervisor.connections import BROKER, OWNER, RUNTIME_ROLES, is_given, read_connections, write_connections
+from workers.supervisor.connections import BROKER, OWNER, is_given, read_connections, write_connections
 from workers.supervisor.embedded_postgres import EmbeddedPostgres
 from workers.supervisor.embedded_valkey import EmbeddedValkey
 from workers.supervisor.family import OWN_NAME, POLL_SECONDS, Family, StopRequested
-from workers.supervisor.first_tenant import key_path, make_first_tenant
+from workers.supervisor.first_tenant import key_path, read_first_key
 from workers.supervisor.folders import make_runtime_folder, prepare_data_folder, remove_runtime_folder
 from workers.supervisor.guard import Guard
 from workers.supervisor.logs import LogStream
@@ -31,6 +29,7 @@ from workers.supervisor.plan import Plan, plan_operator_command, plan_postgres, 
 from workers.supervisor.readiness import Site, describe_site
 from workers.supervisor.signals import Signals
 
+PREPARE = "prepare"
 IDLE_SECONDS = 1.0
 DATABASE_SECONDS = 120.0
 BROKER_SECONDS = 30.0
@@ -92,21 +91,19 @@ class _Run:
         self._plan = plan
         self._family = family
         self._log = log
-        self._owner_url = environment.database_urls[OWNER]
+        self._new_key = ""
 
     def start(self, runtime: Path) -> None:
         path = self._environment.connections_path
         stored = read_connections(path)
         made: dict[str, str] = {}
         if not is_given(OWNER):
-            self._owner_url = made[OWNER] = self._start_postgres(runtime / "pg", stored=stored)
+            made[OWNER] = self._start_postgres(runtime / "pg", stored=stored)
         if not is_given(BROKER):
             made[BROKER] = self._start_valkey(runtime / "mq")
-        # The migrations connect as the owner; the roles' old passwords stay until they are known to work or not.
+        # `prepare` connects as the owner; the roles' old passwords stay until they are known to work or not.
         write_connections(path, {**stored, **made})
-        self._run_command("migrate", "--no-input")
-        self._run_command("create_keys")
-        write_connections(path, {**made, **self._assign_logins(stored)})
+        self._prepare()
         for program in self._plan.programs:
             self._family.start(plan_program(program, self._environment, plan=self._plan))
 
@@ -117,7 +114,8 @@ class _Run:
         while not signals.stop_requests:
             self._family.tend(IDLE_SECONDS if is_greeted else POLL_SECONDS)
             if not is_greeted and not signals.stop_requests and site.is_ready():
-                is_greeted = self._greet(site)
+                self._greet(site)
+                is_greeted = True
             if not is_greeted and time.monotonic() > warn_at:
                 self._log.write(OWN_NAME, f"{site.address}/readyz does not answer 200 yet; the lines above say why")
                 warn_at += SLOW_START_SECONDS
@@ -137,29 +135,18 @@ class _Run:
         self._family.start_and_await(plan_valkey(valkey), lambda _pid: valkey.is_ready(), seconds=BROKER_SECONDS)
         return valkey.url
 
-    def _run_command(self, *arguments: str) -> None:
-        self._family.run_once(plan_operator_command(arguments, self._environment, plan=self._plan))
+    def _prepare(self) -> None:
+        """One process for all of it: to start a Python and load the service takes longer than the work."""
+        key = read_first_key(self._environment)
+        self._family.run_once(plan_operator_command((PREPARE,), self._environment, plan=self._plan))
+        if (kept := read_first_key(self._environment)) != key:
+            self._new_key = kept
 
-    def _assign_logins(self, stored: dict[str, str]) -> dict[str, str]:
-        given = {role: self._environment.database_urls[role] for role in RUNTIME_ROLES if is_given(role)}
-        urls, renewed = provision.assign_logins(self._owner_url, given=given, stored=stored)
-        if renewed:
-            self._log.write(
-                OWN_NAME, f"new passwords for {', '.join(renewed)} are in {self._environment.connections_path}"
-            )
-        return urls
-
-    def _greet(self, site: Site) -> bool:
-        """Make the first tenant if need be and print the banner; False when the database went away just now."""
-        try:
-            key = make_first_tenant(self._owner_url, self._environment, plan=self._plan, run_once=self._family.run_once)
-        except psycopg.OperationalError:
-            return False
+    def _greet(self, site: Site) -> None:
         welcome = Welcome(
             address=site.address,
             key_path=key_path(self._environment),
-            new_key=key,
+            new_key=self._new_key,
             allows_loopback=self._environment.egress_allow is None,
         )
         self._log.write_plain(write_banner(welcome))
-        return True

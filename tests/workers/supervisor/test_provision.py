@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
+from jobservice import env
 from jobservice.env import ConfigurationError
 from tenants import rls
-from workers.supervisor.connections import RUNTIME_ROLES, change_login, password_of
+from workers.supervisor.connections import (
+    RUNTIME_ROLES,
+    change_login,
+    password_of,
+    read_connections,
+    write_connections,
+)
 from workers.supervisor.embedded_postgres import EmbeddedPostgres, run_throwaway_postgres
-from workers.supervisor.provision import assign_logins, check_database, has_tenants, prepare_owner
+from workers.supervisor.provision import assign_logins, check_database, keep_logins, prepare_owner
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +113,26 @@ def test_only_verifiers_reach_the_servers_log(postgres: EmbeddedPostgres, owner_
     assert not any(password_of(url) in row[0] for url in urls.values() for row in rows)
 
 
-def test_tenants_are_counted_by_the_owner(owner_url: str) -> None:
-    assert not has_tenants(owner_url)
-    with psycopg.connect(owner_url, autocommit=True) as connection:
-        connection.execute("INSERT INTO tenant VALUES ('demo')")
-    assert has_tenants(owner_url)
+def test_logins_are_kept_beside_what_else_was_made(
+    owner_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBSERVICE_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    stored = {"owner": owner_url, "broker": "redis+socket:///tmp/mq", "web": "postgresql://old:wrong@/d"}
+    write_connections(tmp_path / "connections.json", stored)
+    assert len(keep_logins(env.load())) == 3
+    kept = read_connections(tmp_path / "connections.json")
+    assert {name: kept[name] for name in ("owner", "broker")} == {name: stored[name] for name in ("owner", "broker")}
+    assert [user_of(kept[role]) for role in RUNTIME_ROLES] == [
+        user_of(owner_url).replace("owner", role) for role in RUNTIME_ROLES
+    ]
+    assert keep_logins(env.load()) == []
+    assert read_connections(tmp_path / "connections.json") == kept
+    # Given from now on: no longer stored.
+    monkeypatch.setenv("DATABASE_URL", owner_url)
+    monkeypatch.setenv("JOBSERVICE_WEB_DATABASE_URL", kept["web"])
+    assert keep_logins(env.load()) == []
+    assert set(read_connections(tmp_path / "connections.json")) == {"broker", "worker", "dispatcher"}
 
 
 @pytest.mark.parametrize("address", ["postgresql://u:{secret}@/d?host=/nowhere", "postgresql://u:{secret}@h:port/d"])

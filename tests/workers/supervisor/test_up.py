@@ -245,8 +245,8 @@ def test_nothing_survives_a_supervisor_killed_in_the_middle_of_its_start(prepare
 def test_a_failing_command_of_the_start_stops_everything_again(prepared: Path) -> None:
     with RunningUp(prepared, REFUSE_KEYS="1") as up:
         assert up.finish() == 2
-    assert "create_keys | the root key is another one" in up.lines
-    assert up.lines[-1] == "`manage.py create_keys` failed; its lines above say why."
+    assert "prepare    | the root key is another one" in up.lines
+    assert up.lines[-1] == "`manage.py prepare` failed; its lines above say why."
     assert processes_with(str(prepared)) == []
 
 
