@@ -21,7 +21,7 @@ def judge_event_deliveries(rows: Sequence[Any]) -> Finding:
     """`rows`: the events without exactly one delivery to their job's callback."""
     if rows:
         return problem(
-            f"{show_count(len(rows), 'event')} of jobs with a callback lacks its one delivery, "
+            f"{show_count(len(rows), 'end')} of jobs with a callback without the one delivery of its event, "
             f"such as {show_id(EVENT, rows[0].id)}.",
             fix=_REPORT,
         )

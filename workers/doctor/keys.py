@@ -99,9 +99,7 @@ def check_sealed_values(reader: Reader) -> Finding:
             f"{show_count(len(lost), 'unfinished job')} lost its payload, such as {show_id(JOB, lost[0].job_id)}.",
             fix="Restore table blob from a backup.",
         )
-    return ok(
-        f"The newest {show_count(len(heads), 'value')} in table blob is sealed; unfinished jobs have their payloads."
-    )
+    return ok(f"{show_count(len(heads), 'value')} looked at, all sealed; unfinished jobs have their payloads.")
 
 
 def _show_tenants(tenants: set[UUID]) -> str:

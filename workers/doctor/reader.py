@@ -20,8 +20,8 @@ from jobservice.statements import read_statement
 _SQL = Path(__file__).resolve().parent / "sql"
 APPLICATION_NAME = "jobservice doctor"
 CONNECT_SECONDS = 5
-STATEMENT_SECONDS = 5
-LOCK_SECONDS = 1
+STATEMENT_SECONDS = 5.0
+LOCK_SECONDS = 1.0
 
 
 class CannotRead(Exception):
@@ -65,9 +65,8 @@ class RoleReader:
     ) -> list[Any]:
         connection = self._connect(role)
         with connection.transaction(), connection.cursor(row_factory=namedtuple_row) as cursor:
-            # Of this transaction only, so that a pooler cannot give them to somebody else.
-            limits = {"statement_timeout": f"{STATEMENT_SECONDS}s", "lock_timeout": f"{LOCK_SECONDS}s"}
-            for name, value in {**limits, "app.tenants": ",".join(map(str, tenants))}.items():
+            for name, value in {**_limits(), "app.tenants": ",".join(map(str, tenants))}.items():
+                # Of this transaction only, so that a pooler cannot give it to somebody else.
                 cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
             return cursor.execute(statement_text(statement).encode(), parameters).fetchall()
 
@@ -83,6 +82,11 @@ class RoleReader:
             self._refusals[role] = str(error)
             raise
         return self._connections[role]
+
+
+def _limits() -> dict[str, str]:
+    limits = {"statement_timeout": STATEMENT_SECONDS, "lock_timeout": LOCK_SECONDS}
+    return {name: f"{seconds * 1000:.0f}ms" for name, seconds in limits.items()}
 
 
 def _open(url: str, role: str) -> psycopg.Connection[Any]:

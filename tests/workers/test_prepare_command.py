@@ -1,0 +1,62 @@
+"""`manage.py prepare`: one command makes a database fit for a start, and does no harm when repeated."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.workers.prepared import PreparedDatabase, new_database
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[PreparedDatabase]:
+    with new_database(tmp_path) as database:
+        yield database
+
+
+def test_an_empty_database_gets_its_schema_keys_logins_and_first_tenant_once(database: PreparedDatabase) -> None:
+    first = database.command("prepare")
+    assert first.returncode == 0, first.stderr
+    assert "new passwords for" in first.stdout
+    for role in ("web", "worker", "dispatcher"):
+        with psycopg.connect(database.urls[role]) as connection:
+            assert connection.info.user.endswith(f"_{role}")
+    key_file = database.data_dir / "demo-api-key"
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+    key = key_file.read_text().strip()
+    assert key.startswith("js_live_")
+    assert key not in first.stdout + first.stderr
+    urls = database.urls
+
+    again = database.command("prepare")
+    assert again.returncode == 0, again.stderr
+    assert "No migrations to apply" in again.stdout
+    assert "new passwords" not in again.stdout
+    assert (database.urls, key_file.read_text().strip()) == (urls, key)
+
+
+def test_a_key_that_cannot_be_kept_leaves_no_tenant(database: PreparedDatabase) -> None:
+    (database.data_dir / "demo-api-key").mkdir()
+    assert database.command("prepare").returncode != 0
+    with psycopg.connect(database.owner_url) as connection:
+        assert connection.execute("SELECT count(*) FROM tenant").fetchone() == (0,)
+    (database.data_dir / "demo-api-key").rmdir()
+    assert database.command("prepare").returncode == 0
+    assert (database.data_dir / "demo-api-key").is_file()
+
+
+def test_another_root_key_is_refused_with_a_sentence(database: PreparedDatabase, tmp_path: Path) -> None:
+    assert database.command("prepare").returncode == 0
+    refused = database.command("prepare", JOBSERVICE_ROOT_KEY_FILE=str(tmp_path / "other.key"))
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "is missing" in refused.stderr
+
+
+def test_a_database_that_is_away_is_a_sentence(database: PreparedDatabase) -> None:
+    refused = database.command("prepare", DATABASE_URL="postgresql://u:secret@127.0.0.1:1/none")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "secret" not in refused.stderr
