@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import stat
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.product import Product, running
+from tests.journeys.product import Product, running, wait_until
 
 
 def test_the_printed_curl_line_works_when_pasted(product: Product) -> None:
@@ -46,13 +47,16 @@ def test_a_stop_and_a_second_start_keep_everything_and_a_wrong_root_key_is_refus
     with running(tmp_path / "var") as product:
         job_id = product.submit(type="echo", payload="kept")
         product.wait_for_end([job_id])
+        assert_sound(product)
         assert product.stop() == 0
+        assert product.command("doctor").returncode == 2, "there is no database to look at"
         assert product.pids() == []
         assert product.log.count("shown once") == 1
 
         product.start()
         assert product.job(job_id, include="result")["result"] == "kept"
         assert product.log.count("shown once") == 1, "the key is printed at the first start only"
+        assert_sound(product)
         product.stop()
 
         root_key = product.data_dir / "root.key"
@@ -68,6 +72,18 @@ def test_a_stop_and_a_second_start_keep_everything_and_a_wrong_root_key_is_refus
         root_key.write_bytes(right)
         product.start()
         assert product.job(job_id, include="result")["result"] == "kept"
+
+
+def assert_sound(product: Product) -> None:
+    """The doctor finds nothing wrong, once every worker had the time to say that it is there."""
+    wait_until(
+        lambda: product.command("doctor").returncode == 0,
+        seconds=60,
+        what="sound",
+        log=lambda: product.command("doctor").stdout,
+    )
+    findings = json.loads(product.command("doctor", "--json").stdout)
+    assert {finding["status"] for finding in findings} == {"ok"}, findings
 
 
 def refusal(product: Product) -> str:
