@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 from django.conf import settings
@@ -59,7 +60,7 @@ class PreparedDatabase:
 def new_database(data_dir: Path) -> Iterator[PreparedDatabase]:
     """An empty database and its owner on the server of the tests; gone at the end, with its roles."""
     name = f"prepared_{secrets.token_hex(4)}"
-    superuser_url = settings.ENVIRONMENT.database_urls["owner"].replace("/jobservice", "/postgres", 1)
+    superuser_url = urlsplit(settings.ENVIRONMENT.database_urls["owner"])._replace(path="/postgres").geturl()
     owner_url = prepare_owner(superuser_url, database=name)
     try:
         yield PreparedDatabase(owner_url, data_dir)

@@ -49,6 +49,18 @@ def test_a_key_that_cannot_be_kept_leaves_no_tenant(database: PreparedDatabase) 
     assert (database.data_dir / "demo-api-key").is_file()
 
 
+def test_a_database_with_any_tenant_gets_no_other(database: PreparedDatabase) -> None:
+    assert database.command("prepare").returncode == 0
+    (database.data_dir / "demo-api-key").unlink()
+    with psycopg.connect(database.owner_url, autocommit=True) as connection:
+        # The policy of the table's owner lets the operator's commands reach every tenant.
+        assert connection.execute("UPDATE tenant SET name = 'acme'").rowcount == 1
+    assert database.command("prepare").returncode == 0
+    assert not (database.data_dir / "demo-api-key").exists()
+    with psycopg.connect(database.owner_url) as connection:
+        assert connection.execute("SELECT name FROM tenant").fetchall() == [("acme",)]
+
+
 def test_another_root_key_is_refused_with_a_sentence(database: PreparedDatabase, tmp_path: Path) -> None:
     assert database.command("prepare").returncode == 0
     refused = database.command("prepare", JOBSERVICE_ROOT_KEY_FILE=str(tmp_path / "other.key"))
