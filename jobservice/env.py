@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,6 +53,10 @@ class Environment:
     stop_grace_seconds: float
     log_format: str
     log_level: str
+    metrics_dir: Path
+    metrics_token: str = field(repr=False)
+    metrics_host: str
+    metrics_port: int | None
 
     @property
     def database_url(self) -> str:
@@ -96,6 +100,10 @@ def load() -> Environment:
         "log_level": env.str(
             "JOBSERVICE_LOG_LEVEL", "INFO", validate=validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))
         ),
+        "metrics_dir": env.path("JOBSERVICE_METRICS_DIR", None),
+        "metrics_token": env.str("JOBSERVICE_METRICS_TOKEN", "", validate=_check_metrics_token),
+        "metrics_host": env.str("JOBSERVICE_METRICS_HOST", "127.0.0.1"),
+        "metrics_port": env.int("JOBSERVICE_METRICS_PORT", None, validate=validate.Range(1, 65535)),
     }
     own_urls = {
         "owner": env.str("DATABASE_URL", "", validate=_check_database_url),
@@ -112,6 +120,7 @@ def load() -> Environment:
     stored = _read_connections(data_dir / CONNECTIONS_FILE)
     values["root_key_file"] = Path(values["root_key_file"] or data_dir / "root.key").absolute()
     values["message_key_file"] = Path(values["message_key_file"] or data_dir / "message.key").absolute()
+    values["metrics_dir"] = Path(values["metrics_dir"] or data_dir / "metrics").absolute()
     return Environment(
         data_dir=data_dir,
         database_urls={role: own_urls[role] or stored.get(role, "") for role in PROCESSES},
@@ -160,6 +169,11 @@ def _check_broker_url(value: str) -> None:
 def _check_public_url(value: str) -> None:
     if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
         raise ValidationError("must be an http:// or https:// address.")
+
+
+def _check_metrics_token(value: str) -> None:
+    if value and (len(value) < 16 or not value.isascii() or not value.isprintable() or " " in value):
+        raise ValidationError("must be at least 16 printable ASCII characters without spaces.")
 
 
 def _sentences(error: EnvError) -> str:

@@ -1,7 +1,10 @@
-"""Structured logs: the one place where an event becomes a line. Only fields of the allow-list are written.
+"""Events: the one place where what happened becomes a line and moves its metrics.
 
-Domain code emits `log_event("jobs_claimed", count=12)`; a value that is not on the list never reaches a log,
-so a payload, a key or an error text cannot slip in by accident.
+Domain code emits `log_event("jobs_claimed", count=12)`. Only fields of the allow-list are written, so a payload, a key
+or an error text cannot slip in by accident. Ids are given as they are and written as people see them.
+
+A job's life is three lines at `info`: `request_answered` and `job_accepted`, which share the request's id, and
+`job_ended`. The steps in between (`job_claimed`, `job_started`, `run_recorded`, `delivery_recorded`) are at `debug`.
 """
 
 from __future__ import annotations
@@ -10,24 +13,35 @@ import logging
 import sys
 from collections.abc import MutableMapping
 from typing import Any
+from uuid import UUID
 
 import structlog
+
+from jobservice import ids
+from jobservice.meters import count_event
 
 # fmt: off
 ALLOWED_FIELDS = frozenset({
     "event", "level", "timestamp", "logger", "request_id", "tenant_id", "job_id", "event_id", "delivery_id",
     "worker_id", "epoch", "count", "lost", "kept", "state", "outcome", "code", "status", "method", "route",
     "duration_ms", "pid", "pool", "signal", "reason", "child", "attempt", "error_class", "delay_seconds",
-    "exit_code", "limit", "budget", "address",
+    "exit_code", "limit", "budget", "address", "executor", "kind", "wait_ms", "latency_ms",
 })
 # fmt: on
+_ID_PREFIXES = {"tenant_id": ids.TENANT, "job_id": ids.JOB, "event_id": ids.EVENT, "delivery_id": ids.DELIVERY}
 
-_log = structlog.get_logger("jobservice")
+_LOGGER = "jobservice"
+_log = structlog.get_logger(_LOGGER)
+_is_written = logging.getLogger(_LOGGER).isEnabledFor
+_LEVELS = logging.getLevelNamesMapping()
 
 
 def log_event(event: str, *, level: str = "info", **fields: Any) -> None:
     """Emit one structured event. Fields outside the allow-list are dropped."""
-    getattr(_log, level)(event, **fields)
+    count_event(event, level, fields)
+    # Asked first, because structlog builds the whole line before anybody asks whether it is wanted.
+    if _is_written(_LEVELS[level.upper()]):
+        getattr(_log, level)(event, **fields)
 
 
 def configure_logs(*, format: str, level: str) -> None:  # noqa: A002 (the setting's own name)
@@ -42,6 +56,7 @@ def configure_logs(*, format: str, level: str) -> None:  # noqa: A002 (the setti
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         keep_allowed_fields,
+        show_ids,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -66,6 +81,15 @@ def configure_logs(*, format: str, level: str) -> None:  # noqa: A002 (the setti
 def keep_allowed_fields(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Drop what is not on the list; `_record` and `_from_structlog` are structlog's own bookkeeping."""
     return {key: value for key, value in event.items() if key in ALLOWED_FIELDS or key.startswith("_")}
+
+
+def show_ids(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Write ids as the API shows them, so that a line can be found by what a tenant has in hand."""
+    for name, value in event.items():
+        if isinstance(value, UUID):
+            prefix = _ID_PREFIXES.get(name)
+            event[name] = ids.show_id(prefix, value) if prefix else str(value)
+    return event
 
 
 def drop_exception(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
