@@ -17,8 +17,8 @@ from jobservice.logs import log_event
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
-# Probes come from load balancers that know an address, not a name.
-_PROBES = frozenset({"/healthz", "/readyz"})
+# Probes and scrapes come from machines that know an address, not a name; they come each second and say nothing new.
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -75,15 +75,13 @@ def _as_problem(request: HttpRequest, response: HttpResponseBase) -> HttpRespons
 
 def _log_answer(request: HttpRequest, response: HttpResponseBase, *, duration_ms: float) -> None:
     credential = getattr(request, "auth", None)
-    # Probes come each second and say nothing new.
-    is_probe = request.path in ("/healthz", "/readyz")
     log_event(
         "request_answered",
-        level="debug" if is_probe else "info",
+        level="debug" if request.path in _PROBES else "info",
         method=request.method if request.method in _METHODS else "other",
         # The pattern, never the path: a path may hold what a stranger typed.
         route=request.resolver_match.route if request.resolver_match else "none",
         status=response.status_code,
         duration_ms=duration_ms,
-        tenant_id=None if credential is None else str(credential.tenant_id),
+        tenant_id=None if credential is None else credential.tenant_id,
     )

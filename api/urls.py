@@ -6,6 +6,7 @@ from api.bulk_jobs import SubmitJobs
 from api.health import Health, Readiness
 from api.job_types import ListJobTypes, PutJobType, ReadJobType
 from api.jobs import ListAttempts, ListJobEvents, ListJobs, ReadJob, SubmitJob
+from api.metrics import ReadMetrics
 from api.problem_pages import ReadProblemPage
 from api.signing_secrets import ReadDefaultSecret
 from api.views import by_method
@@ -21,5 +22,6 @@ urlpatterns = [
     path("v1/signing-secrets/default", by_method(GET=ReadDefaultSecret)),
     path("healthz", by_method(GET=Health)),
     path("readyz", by_method(GET=Readiness)),
+    path("metrics", by_method(GET=ReadMetrics)),
     path("docs/problems/<str:code>", by_method(GET=ReadProblemPage)),
 ]

@@ -42,6 +42,13 @@ if Path("/dev/shm").is_dir():  # noqa: S108 (gunicorn's heartbeat file must not 
     worker_tmp_dir = "/dev/shm"  # noqa: S108
 
 
+def post_worker_init(_worker: Any) -> None:
+    """Each worker counts into the folder that all processes of this machine share."""
+    from jobservice.meters import keep_metrics_in  # here: the master only supervises
+
+    keep_metrics_in(_environment.metrics_dir)
+
+
 def on_starting(_server: Any) -> None:
     """Import the service once for all workers; check the start once, in a child, before any of them.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from jobservice.env import ConfigurationError, Environment
+from jobservice.metric_folder import MetricFolder
 from workers.supervisor import preflight, provision
 from workers.supervisor.banner import Welcome, write_banner
 from workers.supervisor.connections import BROKER, OWNER, is_given, read_connections, write_connections
@@ -46,6 +47,7 @@ def run_supervisor(environment: Environment, *, plan: Plan | None = None, stream
     prepare_data_folder(environment.data_dir)
     lock = preflight.lock_data_folder(environment.data_dir)
     try:
+        _forget_metrics(environment.metrics_dir)
         _check_addresses(environment)
         runtime = make_runtime_folder()
         preflight.note_holder(lock, runtime)
@@ -55,6 +57,14 @@ def run_supervisor(environment: Environment, *, plan: Plan | None = None, stream
             remove_runtime_folder(runtime)
     finally:
         os.close(lock)
+
+
+def _forget_metrics(folder: Path) -> None:
+    """Counters begin anew with the service; a folder that cannot be used is each process's own complaint."""
+    try:
+        MetricFolder(folder).wipe()
+    except OSError:
+        return
 
 
 def _check_addresses(environment: Environment) -> None:

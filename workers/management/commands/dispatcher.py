@@ -11,6 +11,7 @@ from jobservice.crypto.message_mac import load_message_key
 from jobservice.env import ConfigurationError
 from tenants.boot import check_boot
 from workers.dispatcher import Dispatcher
+from workers.metrics_server import share_metrics
 from workers.publisher import Publisher
 
 
@@ -21,6 +22,7 @@ class Command(BaseCommand):
         if not settings.ENVIRONMENT.broker_url:
             raise ConfigurationError("BROKER_URL is not set, and `make run` has not made a broker here.")
         check_boot()
+        share_metrics(settings.ENVIRONMENT)
         dispatcher = Dispatcher(Publisher(app, load_message_key(settings.ENVIRONMENT.message_key_file)))
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             # A handler only sets a flag: an exception raised in the middle of a commit would leave its outcome unknown.

@@ -19,6 +19,7 @@ from jobservice.celery import app
 from jobservice.env import ConfigurationError
 from jobservice.handlers.registry import load_handlers
 from tenants.boot import check_boot
+from workers.metrics_server import share_metrics
 from workers.tasks import message_key, take_messages
 
 EGRESS_THREADS = 4
@@ -37,6 +38,7 @@ class Command(BaseCommand):
         load_handlers(settings.ENVIRONMENT.handlers)
         check_boot()
         message_key()
+        share_metrics(settings.ENVIRONMENT)
         # The pool forks: nothing may be open that two processes would then share.
         connections.close_all()
         # Celery warns of running as root because of pickle, which this app does not accept.
