@@ -54,7 +54,13 @@ class Forbidden(JobserviceError):
 
 
 class EgressRefused(JobserviceError):
+    """`reason` is the kind of rule, to be counted: url, header, name, address, origin (scheme and port) or own."""
+
     code = "egress-refused"
+
+    def __init__(self, detail: str, *, reason: str = "url") -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 class NotFound(JobserviceError):

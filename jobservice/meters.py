@@ -26,7 +26,7 @@ from jobservice.metrics import LOUD_LEVELS, METRICS, MOVES, WARNINGS, Metric, Mo
 OTHER = "other"
 _IN_MEMORY = values.MutexValue
 
-prometheus_client.disable_created_metrics()
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 # Held around every use of the library, and across a fork: a child must not inherit one of its locks from a thread that
 # it did not inherit.
@@ -43,7 +43,7 @@ class _Meters:
         if folder is not None:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder.path)
             # The library's own way to name a process by something other than its pid.
-            values.ValueClass = values.MultiProcessValue(process_identifier=folder.seat)
+            values.ValueClass = values.MultiProcessValue(folder.seat)  # type: ignore[no-untyped-call]
         else:
             values.ValueClass = _IN_MEMORY
         self._instruments = {metric.name: _make(metric, self._registry) for metric in METRICS}
@@ -148,7 +148,9 @@ def _make(metric: Metric, registry: CollectorRegistry) -> Any:
 
 
 def _labels(move: Move, fields: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(_bounded(move.always.get(name) or fields.get(name), known) for name, known in move.metric.labels.items())
+    return tuple(
+        _bounded(move.always.get(name) or fields.get(name), known) for name, known in move.metric.labels.items()
+    )
 
 
 def _bounded(value: object, known: tuple[str, ...]) -> str:

@@ -106,7 +106,7 @@ DELIVERY_SECONDS = _histogram("delivery", "From an event to its delivery, retrie
 EGRESS_REQUESTS = _counter(
     "egress_requests", "Requests sent out, by what came of them.", outcome=("answered", *EGRESS_FAILURES)
 )
-EGRESS_REFUSALS = _counter("egress_refusals", "URLs and addresses that were not dialled.", reason=EGRESS_REASONS)
+EGRESS_REFUSALS = _counter("egress_refusals", "Requests refused at the moment of dialling.", reason=EGRESS_REASONS)
 # HTTP.
 HTTP_REQUESTS = _counter(
     "http_requests",
@@ -121,7 +121,7 @@ WARNINGS = _counter("warnings", "Log events of level warning and error, by name.
 # Gauges: read from the database by the dispatcher, see jobs/backlog.py.
 UNFINISHED = _gauge("unfinished", "Unfinished jobs and deliveries by state.", pool=POOLS, state=BOUNDED)
 OLDEST_DUE_SECONDS = _gauge("oldest_due_seconds", "Age of what has been due longest and is not claimed.", pool=POOLS)
-SAMPLED_RATIO = _gauge("unfinished_sampled_ratio", "Share of the table that was counted; 1 = exact.", pool=BOUNDED)
+SAMPLED_RATIO = _gauge("unfinished_sampled_ratio", "Share of the table that was counted; 1 = exact.")
 READ_AT_SECONDS = _gauge("unfinished_read_at_seconds", "Unix time of these counts; old ones mean no dispatcher.")
 WORKERS = _gauge("workers", "Live workers.", pool=POOLS)
 WORKER_SLOTS = _gauge("worker_slots", "Slots of live workers.", pool=POOLS)

@@ -26,6 +26,7 @@ from jobservice.jobs.lanes import deactivate_idle_lanes
 from jobservice.jobs.notifier import CHANNEL
 from jobservice.logs import log_event
 from jobservice.webhooks.deliveries import claim_deliveries, reap_deliveries
+from workers import backlog_gauges
 from workers.grouping import group_for_egress, group_for_handlers
 from workers.publisher import RUN_JOBS, SEND_DELIVERIES, Publisher
 
@@ -56,6 +57,7 @@ class Dispatcher:
         self._chores = [
             _Chore(1.0, _reap),
             _Chore(5.0, _put_lanes_to_sleep),
+            _Chore(backlog_gauges.EVERY_SECONDS, backlog_gauges.show_backlog),
             _Chore(3600.0, _make_partitions),
             _Chore(3600.0, _forget_workers),
             _Chore(60.0, _prune),

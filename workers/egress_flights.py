@@ -132,7 +132,7 @@ class FlightPool(Generic[S, E]):
         error = task.exception()
         if error is not None:
             name = type(error).__name__
-            log_event("egress_send_broke", level="error", pool=self._work.pool, error_class=name)
+            log_event("egress_send_broke", level="error", pool=self._work.pool, error_class=name, **self._names(flight))
             return self._work.end_without_answer(flight.started, "internal")
         return task.result()
 
@@ -177,7 +177,12 @@ class FlightPool(Generic[S, E]):
                 flight.cut = why
                 flight.task.cancel()
                 if why == "lost":
-                    log_event("lease_lost", level="warning", pool=self._work.pool, epoch=flight.ref.epoch)
+                    log_event("lease_lost", level="warning", pool=self._work.pool, **self._names(flight))
+
+    def _names(self, flight: Flight[S, E]) -> dict[str, Any]:
+        """What an event says about which flight it is of."""
+        own = "delivery_id" if self._work.pool == "deliveries" else "job_id"
+        return {"tenant_id": flight.ref.tenant_id, own: flight.ref.id, "epoch": flight.ref.epoch}
 
     def _give_back(self) -> None:
         with self._changed:

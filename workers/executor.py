@@ -118,7 +118,7 @@ class Executor:
         try:
             payload = open_blob(job.tenant_id, kind="payload", blob_id=job.payload_id, sealed=job.sealed_payload)
         except SealingError as error:
-            log_event("payload_unreadable", level="error", job_id=str(job.job_id), tenant_id=str(job.tenant_id))
+            log_event("payload_unreadable", level="error", job_id=job.job_id, tenant_id=job.tenant_id)
             return Verdict("failed", error_code="unreadable", error_message=error.detail, is_permanent=True)
         return run_handler(job, payload, is_cancelled=lambda: self._seat.flags(place) != Flag.NONE)
 

@@ -106,7 +106,8 @@ class LeaseKeeper:
         job = now.jobs[place]
         if job.state in (JobState.WAITING, JobState.RUNNING) and not job.flags & Flag.LOST:
             self._board.raise_flag(now, place, Flag.LOST)
-            log_event("lease_lost", level="warning", job_id=str(job.ref.id), epoch=job.ref.epoch)
+            names = {"tenant_id": job.ref.tenant_id, "job_id": job.ref.id, "epoch": job.ref.epoch}
+            log_event("lease_lost", level="warning", pool="handlers", **names)
 
     def _settle_losses(self) -> None:
         while self._losses:

@@ -33,7 +33,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         # Not the base class's, which asks the DNS for the name of this machine.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self.socket.bind(self.server_address)  # type: ignore[arg-type]
+        self.socket.bind(self.server_address)
         self.server_name, self.server_port = "", self.socket.getsockname()[1]
         self.setup_environ()
 

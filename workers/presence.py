@@ -105,7 +105,7 @@ class Presence:
         self._worker_id = register_worker(pool=self._pool, slots=report.slots)
         self._registered.set()
         self._on_registered(self._worker_id)
-        log_event("worker_registered", pool=self._pool, worker_id=str(self._worker_id))
+        log_event("worker_registered", pool=self._pool, worker_id=self._worker_id)
 
     def _deregister(self) -> None:
         if self._worker_id is not None:

@@ -31,9 +31,11 @@ class Publisher:
                 task, args=[message], queue=queue, retry=False, ignore_result=True, producer=self._open_producer()
             )
         except Exception as error:  # noqa: BLE001 (every transport has errors of its own, and each means the same)
-            log_event("publish_unknown", level="warning", count=len(refs), error_class=type(error).__name__)
+            name = type(error).__name__
+            log_event("publish_unknown", level="warning", pool=_pool(task, queue), count=len(refs), error_class=name)
             self._drop_connection()
             return False
+        log_event("message_published", level="debug", pool=_pool(task, queue), count=len(refs))
         return True
 
     def _open_producer(self) -> Producer:
@@ -46,3 +48,8 @@ class Publisher:
         if self._producer is not None and self._producer.connection is not None:
             self._producer.connection.close()
         self._producer = None
+
+
+def _pool(task: str, queue: str) -> str:
+    """Deliveries share the queue of the http jobs."""
+    return KINDS[SEND_DELIVERIES] if task == SEND_DELIVERIES else queue

@@ -26,6 +26,7 @@ from jobservice.egress.guard import Guard, GuardedConnector, SystemResolver
 from jobservice.egress.headers import check_header_syntax
 from jobservice.egress.policy import EgressPolicy, check_url
 from jobservice.errors import EgressRefused
+from jobservice.logs import log_event
 
 USER_AGENT: Final = "jobservice/0.1"
 _MAX_LINE_BYTES = 8190
@@ -101,12 +102,25 @@ class EgressClient:
 
     async def send(self, request: EgressRequest) -> EgressAnswer:
         """The answer, whatever its status. Raises `EgressFailed` when there is none."""
+        try:
+            answer = await self._try(request)
+        except EgressFailed as failure:
+            log_event("egress_sent", level="debug", outcome=failure.error_class)
+            raise
+        duration_ms = round(answer.elapsed_seconds * 1000, 1)
+        log_event("egress_sent", level="debug", outcome="answered", status=answer.status, duration_ms=duration_ms)
+        return answer
+
+    async def _try(self, request: EgressRequest) -> EgressAnswer:
         started = time.monotonic()
         try:
             url = self._check(request)
             async with asyncio.timeout(request.timeout_seconds):
                 return await self._exchange(request, url, started)
-        except (EgressRefused, aiohttp.ClientError, OSError) as error:
+        except EgressRefused as refusal:
+            log_event("egress_refused", level="debug", reason=refusal.reason)
+            raise classify_error(refusal) from refusal
+        except (aiohttp.ClientError, OSError) as error:
             raise classify_error(error) from error
 
     def _check(self, request: EgressRequest) -> URL:

@@ -45,7 +45,7 @@ class Guard:
         try:
             address = ipaddress.ip_address(text)
         except ValueError:
-            raise EgressRefused("The host has no usable address.") from None
+            raise EgressRefused("The host has no usable address.", reason="address") from None
         check_address(self.policy, address, scheme=self.scheme, port=port)
         return address
 
@@ -53,7 +53,9 @@ class Guard:
         """Pass when every address of a DNS answer may be dialled under this host's name. Raises `EgressRefused`."""
         addresses = [self.check(found["host"], found["port"]) for found in answer]
         if is_inner_name(host) and not all(is_inside(address, self.policy.allow) for address in addresses):
-            raise EgressRefused("The host is a name of a private network and leads outside what is allowed.")
+            raise EgressRefused(
+                "The host is a name of a private network and leads outside what is allowed.", reason="name"
+            )
 
 
 class SystemResolver(AbstractResolver):

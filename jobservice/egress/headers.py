@@ -25,7 +25,7 @@ def check_headers(headers: Mapping[str, str]) -> None:
     check_header_syntax(headers)
     for name in headers:
         if name.lower().startswith(_SIGNATURE_PREFIX):
-            raise EgressRefused(f"The header {name} is set by the service.")
+            raise EgressRefused(f"The header {name} is set by the service.", reason="header")
 
 
 def check_header_syntax(headers: Mapping[str, str]) -> None:
@@ -33,12 +33,14 @@ def check_header_syntax(headers: Mapping[str, str]) -> None:
     seen = set()
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
-            raise EgressRefused("A header's name has characters that are not allowed.")
+            raise EgressRefused("A header's name has characters that are not allowed.", reason="header")
         lower = name.lower()
         if lower in _FRAMING or lower.startswith(_FRAMING_PREFIX):
-            raise EgressRefused(f"The header {name} is set by the service.")
+            raise EgressRefused(f"The header {name} is set by the service.", reason="header")
         if lower in seen:
-            raise EgressRefused(f"The header {name} is given twice.")
+            raise EgressRefused(f"The header {name} is given twice.", reason="header")
         if len(value) > MAX_VALUE_CHARACTERS or not _VALUE.fullmatch(value):
-            raise EgressRefused(f"The value of the header {name} is too long or has characters that are not allowed.")
+            raise EgressRefused(
+                f"The value of the header {name} is too long or has characters that are not allowed.", reason="header"
+            )
         seen.add(lower)

@@ -59,7 +59,7 @@ def check_url(text: str, policy: EgressPolicy) -> URL:
     host, port = host_of(url), url.port or 0
     address = literal_address(host)
     if _is_own_name(policy, host, port) or (address and _is_own_address(policy, address, port)):
-        raise EgressRefused("The URL leads back to this service.")
+        raise EgressRefused("The URL leads back to this service.", reason="own")
     if address is not None:
         _check_literal(policy, address)
     else:
@@ -73,13 +73,13 @@ def check_address(policy: EgressPolicy, address: Address, *, scheme: str, port: 
     Raises `EgressRefused`. Its sentence is the same for every kind of address: it must not map a network for strangers.
     """
     if _is_own_address(policy, address, port):
-        raise EgressRefused("The host leads back to this service.")
+        raise EgressRefused("The host leads back to this service.", reason="own")
     if is_inside(address, policy.allow):
         return
     if judge_address(address) is not None:
-        raise EgressRefused("The host has an address that the service does not dial.")
+        raise EgressRefused("The host has an address that the service does not dial.", reason="address")
     if not _is_public_origin(policy, scheme=scheme, port=port):
-        raise EgressRefused(_public_rule(policy))
+        raise EgressRefused(_public_rule(policy), reason="origin")
 
 
 def is_localhost(host: str) -> bool:
@@ -97,18 +97,19 @@ def _check_literal(policy: EgressPolicy, address: Address) -> None:
         return
     reason = judge_address(address)
     if reason is not None:
-        raise EgressRefused(f"The host of the URL is an address that the service does not dial ({reason}).")
-    raise EgressRefused("The host of the URL must be a name, not an address.")
+        sentence = f"The host of the URL is an address that the service does not dial ({reason})."
+        raise EgressRefused(sentence, reason="address")
+    raise EgressRefused("The host of the URL must be a name, not an address.", reason="address")
 
 
 def _check_name(policy: EgressPolicy, host: str, *, scheme: str, port: int) -> None:
     if is_localhost(host):
         if not any(_overlaps_loopback(network) for network in policy.allow):
-            raise EgressRefused("The host of the URL is this machine.")
+            raise EgressRefused("The host of the URL is this machine.", reason="name")
     elif is_inner_name(host) and not policy.allow:
-        raise EgressRefused("The host of the URL is a name of a private network.")
+        raise EgressRefused("The host of the URL is a name of a private network.", reason="name")
     if not policy.allow and not _is_public_origin(policy, scheme=scheme, port=port):
-        raise EgressRefused(_public_rule(policy))
+        raise EgressRefused(_public_rule(policy), reason="origin")
 
 
 def _overlaps_loopback(network: Network) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +27,7 @@ from jobservice.jobs.notifier import wake_dispatcher
 from jobservice.jobs.representation import represent_job
 from jobservice.jobs.states import PRIORITY_STEP_SECONDS
 from jobservice.jobs.submission import Submission
+from jobservice.logs import log_event
 from jobservice.statements import run_statement
 from tenants.blobs import SealedBlob, seal_blob
 from tenants.context import tenant_tx
@@ -124,6 +126,11 @@ def _options(submission: Submission, job_type: ResolvedType) -> dict[str, Any]:
     return options
 
 
+def _tell_accepted(tenant_id: UUID, plans: Sequence[_PlannedJob]) -> None:
+    for plan in plans:
+        log_event("job_accepted", tenant_id=tenant_id, job_id=plan.id, executor=plan.type.executor)
+
+
 def _store(tenant_id: UUID, plans: Sequence[_PlannedJob]) -> list[dict[str, Any]]:
     if not plans:
         return []
@@ -135,6 +142,7 @@ def _store(tenant_id: UUID, plans: Sequence[_PlannedJob]) -> list[dict[str, Any]
     wake_lanes({row.lane_id for row in rows if not row.lane_is_active})
     # On commit, so that the dispatcher finds the jobs when it looks.
     transaction.on_commit(wake_dispatcher)
+    transaction.on_commit(partial(_tell_accepted, tenant_id, plans))
     return [represent_job(_facts(plan, row)) for plan, row in zip(plans, rows, strict=True)]
 
 

@@ -5,6 +5,7 @@ Run by the dispatcher, any number of them at once. It sees no sealed column and 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from jobservice.crypto.message_mac import Ref
 from jobservice.ids import new_id
 from jobservice.jobs.lanes import activate_lanes
 from jobservice.jobs.outcomes import CRASHES_TO_SUSPEND
+from jobservice.logs import log_event
 from jobservice.statements import run_statement
 
 _SQL = Path(__file__).resolve().parent / "sql"
@@ -24,6 +26,7 @@ _SQL = Path(__file__).resolve().parent / "sql"
 LANES_PER_CLAIM = 50
 STAGE_LIMIT = 1000
 REAP_LIMIT = 500
+_EXECUTORS = {"handlers": "handler", "egress": "http"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,15 @@ def claim_jobs(pool: str, *, limit: int, lease_seconds: float) -> list[Claim]:
     """
     if limit <= 0:
         return []
+    began = time.perf_counter()
     rows = run_statement(
         _SQL / "claim_jobs.sql",
         {"pool": pool, "lanes": LANES_PER_CLAIM, "limit": limit, "lease_seconds": lease_seconds},
     )
+    duration_ms = round((time.perf_counter() - began) * 1000, 3)
+    log_event("jobs_claimed", level="debug", pool=pool, count=len(rows), duration_ms=duration_ms)
+    for row in rows:
+        log_event("job_claimed", level="debug", tenant_id=row.tenant_id, job_id=row.job_id, epoch=row.epoch, pool=pool)
     return [Claim(Ref(row.tenant_id, row.job_id, row.epoch), row.type, row.crash_count) for row in rows]
 
 
@@ -95,8 +103,21 @@ def reap_leases() -> Reaped:
         if crashed:
             run_statement(_SQL / "insert_attempts.sql", _crashed_attempts(crashed))
         activate_lanes(row.lane_id for row in crashed if row.state == "available")
+    _tell_reaped(returned, crashed)
     suspended = sum(row.state == "suspended" for row in crashed)
     return Reaped(len(returned), len(crashed), suspended)
+
+
+def _tell_reaped(returned: Sequence[Any], crashed: Sequence[Any]) -> None:
+    for row in returned:
+        log_event("lease_expired", level="debug", tenant_id=row.tenant_id, job_id=row.job_id, state="dispatched")
+    for row in crashed:
+        names = {"tenant_id": row.tenant_id, "job_id": row.job_id, "epoch": row.epoch}
+        log_event("lease_expired", level="warning", **names, state="executing")
+        executor = _EXECUTORS[row.pool]
+        log_event("run_recorded", level="debug", **names, executor=executor, outcome="crashed", state=row.state)
+        if row.state == "suspended":
+            log_event("job_suspended", level="warning", **names)
 
 
 def _crashed_attempts(rows: Sequence[Any]) -> dict[str, Any]:

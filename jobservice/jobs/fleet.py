@@ -32,6 +32,7 @@ class Capacity:
     dispatched: int
     jobs_per_slot: int
     run_times: Mapping[str, float]
+    workers: int = 0
 
     @property
     def credits(self) -> int:
@@ -121,4 +122,4 @@ def _capacity(row: Any) -> Capacity:
     for reported in row.run_times:
         # The slowest word counts: a handler is short only if every worker found it short.
         run_times |= {name: max(ms, run_times.get(name, 0.0)) for name, ms in reported.items()}
-    return Capacity(row.slots, row.busy_slots, row.dispatched, row.jobs_per_slot, run_times)
+    return Capacity(row.slots, row.busy_slots, row.dispatched, row.jobs_per_slot, run_times, row.workers)

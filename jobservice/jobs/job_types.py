@@ -94,7 +94,7 @@ def put_job_type(
     except IntegrityError:
         # Of two first PUTs the later one finds the other's row now.
         row, is_new = _write(tenant_id, name, spec, precondition)
-    log_event("job_type_put", tenant_id=str(tenant_id), outcome="created" if is_new else "replaced")
+    log_event("job_type_put", tenant_id=tenant_id, outcome="created" if is_new else "replaced")
     return _view(row), is_new
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from jobservice.crypto.message_mac import Ref
 from jobservice.jobs.lanes import activate_lanes
 from jobservice.jobs.outcomes import RetryPolicy, StartedJob
+from jobservice.logs import log_event
 from jobservice.statements import run_statement
 from tenants.context import tenants_tx
 
@@ -37,6 +38,8 @@ def start_jobs(refs: Sequence[Ref], *, worker_id: UUID, group_id: UUID, lease_se
             {**_arrays(refs), "worker": worker_id, "group": group_id, "lease_seconds": lease_seconds},
         )
     jobs = {row.job_id: _started_job(row) for row in rows}
+    for job in jobs.values():
+        _tell_started(job)
     return [jobs[ref.id] for ref in refs if ref.id in jobs]
 
 
@@ -58,6 +61,21 @@ def release_jobs(refs: Sequence[Ref], *, worker_id: UUID) -> int:
         rows = run_statement(_SQL / "release_jobs.sql", {**_arrays(refs), "worker": worker_id})
         activate_lanes({row.lane_id for row in rows})
     return len(rows)
+
+
+def _tell_started(job: StartedJob) -> None:
+    """The wait is that of the first start: later ones begin when their backoff says so."""
+    wait = max(0.0, (job.started_at - job.run_at).total_seconds()) if job.attempt == 1 else None
+    log_event(
+        "job_started",
+        level="debug",
+        tenant_id=job.tenant_id,
+        job_id=job.job_id,
+        epoch=job.epoch,
+        attempt=job.attempt,
+        executor=job.executor,
+        wait_ms=None if wait is None else round(wait * 1000, 1),
+    )
 
 
 def _arrays(refs: Sequence[Ref]) -> dict[str, Any]:

@@ -71,9 +71,29 @@ def record_outcomes(outcomes: Sequence[Outcome]) -> RecordReport:
         log_event("record_group_failed", level="warning", count=len(decided), error_class=type(error).__name__)
         held = _record_singly(decided)
     lost = tuple(item.outcome for item in decided if item.key not in held)
-    for outcome in lost:
-        log_event("stale_write_refused", level="warning", job_id=str(outcome.job.job_id), epoch=outcome.job.epoch)
+    for item in decided:
+        if item.key in held:
+            _tell_recorded(item)
+        else:
+            log_event("stale_write_refused", level="warning", kind="job", **_names(item.outcome))
     return RecordReport(len(decided) - len(lost), lost)
+
+
+def _tell_recorded(item: _Decided) -> None:
+    outcome, state = item.outcome, item.next.state
+    told = {**_names(outcome), "executor": outcome.job.executor, "outcome": outcome.kind, "state": state}
+    told |= {"code": _error_code(item), "duration_ms": round(outcome.duration_seconds * 1000, 1)}
+    log_event("run_recorded", level="debug", **told)
+    if state in FINAL_STATES:
+        log_event("job_ended", **told)
+    elif state == "suspended":
+        log_event("job_suspended", level="warning", **_names(outcome))
+
+
+def _names(outcome: Outcome) -> dict[str, Any]:
+    """What an event says about which run it is of."""
+    job = outcome.job
+    return {"tenant_id": job.tenant_id, "job_id": job.job_id, "epoch": job.epoch, "attempt": job.attempt}
 
 
 def _decide_safely(outcome: Outcome) -> _Decided | None:
@@ -81,8 +101,7 @@ def _decide_safely(outcome: Outcome) -> _Decided | None:
     try:
         return _decide(outcome)
     except SealingError as error:
-        job_id = str(outcome.job.job_id)
-        log_event("record_failed", level="error", job_id=job_id, error_class=type(error).__name__)
+        log_event("record_failed", level="error", **_names(outcome), error_class=type(error).__name__)
         return None
 
 
@@ -107,7 +126,7 @@ def _record_singly(decided: Sequence[_Decided]) -> set[tuple[UUID, int]]:
             raise
         except Error as error:
             # Its lease will end and the job will run again: an outcome that cannot be stored is a crash.
-            log_event("record_failed", level="error", job_id=str(item.key[0]), error_class=type(error).__name__)
+            log_event("record_failed", level="error", **_names(item.outcome), error_class=type(error).__name__)
     return held
 
 

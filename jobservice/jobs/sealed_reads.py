@@ -27,7 +27,7 @@ def open_error(tenant_id: UUID, error_id: UUID | None, *, epoch: int | None, blo
     try:
         return open_blob(tenant_id, kind="error", blob_id=blob.id, sealed=bytes(blob.sealed), epoch=epoch).decode()
     except Unreadable:
-        log_event("blob_unreadable", level="error", tenant_id=str(tenant_id), code=Unreadable.code)
+        log_event("blob_unreadable", level="error", tenant_id=tenant_id, code=Unreadable.code)
         return None
 
 

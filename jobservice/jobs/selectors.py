@@ -52,7 +52,7 @@ def find_job(tenant_id: UUID, job_id: UUID, *, include: Collection[str] = ()) ->
     error = open_error(tenant_id, row.error_id, epoch=row.error_epoch, blobs=blobs)
     parts = {part: open_part(tenant_id, part_id, kind=part, blobs=blobs) for part, part_id in part_ids.items()}
     if parts:
-        log_event("parts_opened", tenant_id=str(tenant_id), job_id=str(job_id), count=len(parts))
+        log_event("parts_opened", tenant_id=tenant_id, job_id=job_id, count=len(parts))
     return FoundJob(represent_job(row, error_message=error), parts)
 
 

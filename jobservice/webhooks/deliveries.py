@@ -6,6 +6,7 @@ of a worker names the epoch of its claim; one under an older epoch changes nothi
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -84,7 +85,10 @@ class DeliveryReport:
 
 def claim_deliveries(limit: int, *, lease_seconds: float) -> list[Ref]:
     """Claim up to `limit` pending deliveries that are due, the longest due first. Run by the dispatcher."""
+    began = time.perf_counter()
     rows = run_statement(_SQL / "claim_deliveries.sql", {"limit": limit, "lease_seconds": lease_seconds})
+    duration_ms = round((time.perf_counter() - began) * 1000, 3)
+    log_event("deliveries_claimed", level="debug", pool="deliveries", count=len(rows), duration_ms=duration_ms)
     return [_ref(row) for row in rows]
 
 
@@ -129,14 +133,17 @@ def record_deliveries(results: Sequence[DeliveryResult]) -> DeliveryReport:
         log_event("delivery_group_failed", level="warning", count=len(results), error_class=type(error).__name__)
         held = _record_singly(results)
     lost = tuple(result.ref for result in results if result.ref not in held)
-    for ref in lost:
-        log_event("stale_write_refused", level="warning", delivery_id=str(ref.id), epoch=ref.epoch)
+    for result in results:
+        _tell_recorded(result, held.get(result.ref))
     return DeliveryReport(len(results) - len(lost), lost)
 
 
 def reap_deliveries() -> int:
     """Take back deliveries whose lease ended: due again. The number taken back. Run by the dispatcher."""
-    return len(run_statement(_SQL / "reap_deliveries.sql", {"limit": REAP_LIMIT}))
+    count = len(run_statement(_SQL / "reap_deliveries.sql", {"limit": REAP_LIMIT}))
+    if count:
+        log_event("deliveries_reaped", level="debug", count=count)
+    return count
 
 
 def count_held_deliveries() -> int:
@@ -145,8 +152,28 @@ def count_held_deliveries() -> int:
     return int(row.held)
 
 
-def _record_group(results: Sequence[DeliveryResult]) -> set[Ref]:
-    """The refs that were still held and are written now."""
+def _tell_recorded(result: DeliveryResult, row: Any | None) -> None:
+    """`row` is what the statement answered; without one the result came too late."""
+    names = {"tenant_id": result.ref.tenant_id, "delivery_id": result.ref.id, "epoch": result.ref.epoch}
+    if row is None:
+        log_event("stale_write_refused", level="warning", kind="delivery", **names)
+        return
+    log_event(
+        "delivery_recorded",
+        # The end of a delivery that nobody took is worth a line; the others are the normal course.
+        level="info" if result.final_state == "failed" else "debug",
+        job_id=row.job_id,
+        outcome=result.final_state or "retried",
+        status=result.status,
+        error_class=result.error_class,
+        duration_ms=result.duration_ms,
+        latency_ms=round(row.age_seconds * 1000, 1) if result.final_state == "delivered" else None,
+        **names,
+    )
+
+
+def _record_group(results: Sequence[DeliveryResult]) -> dict[Ref, Any]:
+    """The refs that were still held and are written now, with what the statement says of each."""
     parameters = {
         **_columns([result.ref for result in results]),
         "attempts": [result.attempt_id for result in results],
@@ -157,11 +184,11 @@ def _record_group(results: Sequence[DeliveryResult]) -> set[Ref]:
         "delays": [float(result.delay_seconds) for result in results],
     }
     with tenants_tx(result.ref.tenant_id for result in results):
-        return {_ref(row) for row in run_statement(_SQL / "record_deliveries.sql", parameters)}
+        return {_ref(row): row for row in run_statement(_SQL / "record_deliveries.sql", parameters)}
 
 
-def _record_singly(results: Sequence[DeliveryResult]) -> set[Ref]:
-    held: set[Ref] = set()
+def _record_singly(results: Sequence[DeliveryResult]) -> dict[Ref, Any]:
+    held: dict[Ref, Any] = {}
     for result in results:
         try:
             held |= _record_group([result])
@@ -169,8 +196,8 @@ def _record_singly(results: Sequence[DeliveryResult]) -> set[Ref]:
             raise
         except Error as error:
             # Its lease will end and it will be sent again.
-            name = type(error).__name__
-            log_event("delivery_record_failed", level="error", delivery_id=str(result.ref.id), error_class=name)
+            names = {"tenant_id": result.ref.tenant_id, "delivery_id": result.ref.id}
+            log_event("delivery_record_failed", level="error", **names, error_class=type(error).__name__)
     return held
 
 

@@ -282,4 +282,8 @@ def environment(*, public_url: str, host: str) -> Environment:
         stop_grace_seconds=25,
         log_format="json",
         log_level="INFO",
+        metrics_dir=Path("/x"),
+        metrics_token="",
+        metrics_host="127.0.0.1",
+        metrics_port=None,
     )

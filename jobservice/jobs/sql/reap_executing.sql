@@ -13,5 +13,5 @@ SET state = CASE WHEN l.crash_count + 1 >= %(crashes_to_suspend)s THEN 'suspende
     lease_until = NULL, worker_id = NULL, group_id = NULL, started_at = NULL,
     error_code = 'crashed', error_id = NULL, error_epoch = NULL
 FROM dead WHERE l.job_id = dead.job_id
-RETURNING l.tenant_id, l.job_id, l.lane_id, l.state, l.attempt, dead.epoch, dead.worker_id, dead.started_at,
+RETURNING l.tenant_id, l.job_id, l.lane_id, l.pool, l.state, l.attempt, dead.epoch, dead.worker_id, dead.started_at,
           clock_timestamp() AS reaped_at

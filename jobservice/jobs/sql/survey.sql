@@ -2,7 +2,8 @@
 -- A group of handler jobs holds one slot; on the egress each job, and each delivery, is a group of its own.
 -- Indexes: job_held, delivery_held; job_due and delivery_due for the next due time, one row of each.
 WITH alive AS (
-  SELECT pool, sum(slots) AS slots, floor(avg(jobs_per_slot)) AS jobs_per_slot, jsonb_agg(run_times) AS run_times
+  SELECT pool, count(*) AS workers, sum(slots) AS slots, floor(avg(jobs_per_slot)) AS jobs_per_slot,
+         jsonb_agg(run_times) AS run_times
   FROM worker
   WHERE NOT is_draining AND seen_at > clock_timestamp() - make_interval(secs => %(silent_seconds)s)
   GROUP BY pool
@@ -19,7 +20,7 @@ WITH alive AS (
   SELECT (SELECT min(due_at) FROM job_live WHERE state IN ('scheduled', 'retryable')) AS job_at,
          (SELECT min(due_at) FROM delivery_live WHERE state = 'pending') AS delivery_at
 )
-SELECT pool.name AS pool, coalesce(alive.slots, 0)::integer AS slots,
+SELECT pool.name AS pool, coalesce(alive.workers, 0)::integer AS workers, coalesce(alive.slots, 0)::integer AS slots,
        coalesce(alive.jobs_per_slot, 1)::integer AS jobs_per_slot, coalesce(alive.run_times, '[]') AS run_times,
        coalesce(held.dispatched, 0)::integer AS dispatched, coalesce(held.busy, 0)::integer AS busy_slots,
        extract(epoch FROM next.job_at - clock_timestamp())::float8 AS job_due_seconds,

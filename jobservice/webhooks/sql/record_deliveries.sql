@@ -29,4 +29,6 @@ WITH ref AS MATERIALIZED (
   UPDATE delivery_live l SET state = 'pending', due_at = h.next_attempt_at, lease_until = NULL, worker_id = NULL
   FROM held h WHERE l.delivery_id = h.delivery_id AND h.final_state IS NULL
 )
-SELECT tenant_id, delivery_id, epoch FROM held
+SELECT h.tenant_id, h.delivery_id, h.epoch, d.job_id,
+       extract(epoch FROM clock_timestamp() - d.created_at)::float8 AS age_seconds
+FROM held h JOIN delivery d ON d.id = h.delivery_id AND d.tenant_id = h.tenant_id
