@@ -165,6 +165,7 @@ def _move(metric: Metric, labels: tuple[str, ...], amount: float) -> None:
             _meters.move(metric, labels, amount)
         except OSError as error:
             _meters = _Meters(None)
+            _meters.move(metric, labels, amount)
             _complain("metrics_unavailable", error)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 SEAT_PREFIX = "seat-"
 # Written out in full: writing to a hole of a mapped file on a full disk would kill the process. Larger than all
 # values of one process, which are bounded because their labels are.
-FILE_BYTES = {"counter": 128 * 1024, "histogram": 512 * 1024, "gauge_mostrecent": 32 * 1024}
+FILE_BYTES = {"counter": 512 * 1024, "histogram": 512 * 1024, "gauge_mostrecent": 32 * 1024}
 
 
 class MetricFolder:

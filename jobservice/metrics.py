@@ -95,6 +95,7 @@ JOBS_FINISHED = _counter(
     executor=EXECUTORS,
     state=("completed", "discarded", "cancelled"),
 )
+JOBS_SUSPENDED = _counter("jobs_suspended", "Jobs held after their third crash, until somebody looks at them.")
 STALE_WRITES = _counter(
     "stale_writes_refused", "Writes under an epoch that is over, which changed nothing.", kind=("job", "delivery")
 )
@@ -140,6 +141,7 @@ MOVES: Mapping[str, Sequence[Move]] = {
     "job_started": (Move(JOBS_STARTED), Move(JOB_WAIT_SECONDS, "wait_ms", _MS)),
     "run_recorded": (Move(RUNS_RECORDED), Move(RUN_SECONDS, "duration_ms", _MS)),
     "job_ended": (Move(JOBS_FINISHED),),
+    "job_suspended": (Move(JOBS_SUSPENDED),),
     "stale_write_refused": (Move(STALE_WRITES),),
     "delivery_recorded": (
         Move(DELIVERIES),

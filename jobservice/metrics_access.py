@@ -25,6 +25,12 @@ def is_local(peer: str, header_names: Iterable[str]) -> bool:
     return _is_loopback(peer) and not is_forwarded
 
 
+def is_local_name(host: str) -> bool:
+    """Whether a Host header names this machine: a browser here may have been led to us under somebody else's name."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    return name == "localhost" or _is_loopback(name.strip("[]"))
+
+
 def _is_loopback(peer: str) -> bool:
     try:
         address = ipaddress.ip_address(peer)

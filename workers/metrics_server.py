@@ -19,7 +19,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from jobservice.env import Environment
 from jobservice.logs import log_event
 from jobservice.meters import keep_metrics_in, show_metrics
-from jobservice.metrics_access import is_local, is_token
+from jobservice.metrics_access import is_local, is_local_name, is_token
 
 PATH = "/metrics"
 _TIMEOUT_SECONDS = 5.0
@@ -83,6 +83,7 @@ def _answer(environ: dict[str, Any], token: str) -> tuple[str, bytes]:
     if environ["REQUEST_METHOD"] != "GET":
         return "405 Method Not Allowed", b"Metrics can be read with GET only.\n"
     names = (name.removeprefix("HTTP_").replace("_", "-") for name in environ if name.startswith("HTTP_"))
-    if is_token(environ.get("HTTP_AUTHORIZATION", ""), token=token) or is_local(environ["REMOTE_ADDR"], names):
+    is_here = is_local(environ["REMOTE_ADDR"], names) and is_local_name(environ.get("HTTP_HOST", ""))
+    if is_here or is_token(environ.get("HTTP_AUTHORIZATION", ""), token=token):
         return "200 OK", show_metrics()
     return "403 Forbidden", b"Metrics are for this machine itself, or for the operator's metrics token.\n"

@@ -15,6 +15,7 @@ from psycopg.errors import ReadOnlySqlTransaction
 import api.jobs
 from api.problems import PROBLEM_TYPES
 from api.views import ApiView, by_method
+from jobservice import ids
 from jobservice.errors import Unavailable, Unreadable
 from tests.api.keys import problem
 from tests.factories import make_job
@@ -101,7 +102,7 @@ def test_each_request_is_one_event_without_its_path(api: Any, tenant: Any, caplo
         "route": "v1/jobs/<str:job_id>",
         "status": 200,
         "request_id": "req-1",
-        "tenant_id": str(tenant.id),
+        "tenant_id": ids.show_id(ids.TENANT, tenant.id),
     }
 
 
