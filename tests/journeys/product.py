@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.metering import Series, parse_metrics
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 180.0
 
@@ -221,6 +223,17 @@ class Product:
             timeout=120,
             check=False,
         )
+
+
+def scrape(product: Product) -> Series:
+    """Every metric, as the operator's scraper reads them from this machine."""
+    with urllib.request.urlopen(product.address + "/metrics", timeout=30) as answer:
+        return parse_metrics(answer.read().decode())
+
+
+def value(series: Series, name: str, **labels: str) -> float:
+    """One series by its name without the prefix; 0 when it has none."""
+    return series.get((f"jobservice_{name}", frozenset(labels.items())), 0.0)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.product import Product, running, wait_until
+from tests.journeys.product import Product, running, scrape, value, wait_until
 
 
 def test_the_printed_curl_line_works_when_pasted(product: Product) -> None:
@@ -54,6 +54,7 @@ def test_a_stop_and_a_second_start_keep_everything_and_a_wrong_root_key_is_refus
         assert product.log.count("shown once") == 1
 
         product.start()
+        assert value(scrape(product), "jobs_accepted_total", executor="handler") == 0, "counters begin anew"
         assert product.job(job_id, include="result")["result"] == "kept"
         assert product.log.count("shown once") == 1, "the key is printed at the first start only"
         assert_sound(product)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import urllib.request
-
-from tests.journeys.product import Product, wait_until
+from tests.journeys.product import Product, scrape, value, wait_until
 from tests.journeys.receiver import Receiver
-from tests.metering import Series, parse_metrics
+from tests.metering import Series
 
 ECHOES, COUNTS = 60, 20
 LIFE: dict[str, dict[str, str]] = {
@@ -17,15 +15,6 @@ LIFE: dict[str, dict[str, str]] = {
     "run_seconds_count": {},
     "jobs_finished_total": {"state": "completed"},
 }
-
-
-def scrape(product: Product) -> Series:
-    with urllib.request.urlopen(product.address + "/metrics", timeout=30) as answer:
-        return parse_metrics(answer.read().decode())
-
-
-def value(series: Series, name: str, **labels: str) -> float:
-    return series.get((f"jobservice_{name}", frozenset(labels.items())), 0.0)
 
 
 def counted(before: Series, after: Series, executor: str) -> dict[str, float]:
