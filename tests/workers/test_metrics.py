@@ -1,10 +1,9 @@
-"""Metrics of many processes: one folder, seats that outlive their holders, gauges that do not, a port of their own."""
+"""Metrics of many processes: one folder, seats that outlive their holders, gauges that do not."""
 
 from __future__ import annotations
 
-import http.client
+import asyncio
 import shutil
-import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,18 +14,21 @@ from django.db import ProgrammingError
 from prometheus_client import values
 
 from jobservice import meters
+from jobservice.egress.client import EgressClient, EgressRequest
+from jobservice.egress.failures import EgressFailed
+from jobservice.egress.policy import EgressPolicy
 from jobservice.logs import log_event
 from jobservice.meters import count_event, keep_metrics_in, read_metric, set_gauge, show_metrics
 from jobservice.metric_folder import FILE_BYTES, MetricFolder
 from jobservice.metrics import BOUNDED, METRICS, MOVES, UNFINISHED, WORKERS
+from tests.egress.servers import LOCAL, fixed, peer
 from tests.factories import Tenant, make_job
 from tests.jobs.dispatching import claim, end_lease, outcome_of, record, start
 from tests.metering import Moment, parse_metrics
 from tests.roles import as_role
 from tests.workers.forks import ForkedChild, forked
-from workers import backlog_gauges, metrics_server
+from workers import backlog_gauges
 from workers.dispatcher import Dispatcher
-from workers.metrics_server import serve_metrics
 
 ACCEPTED = "jobservice_jobs_accepted_total"
 HANDLER = {"executor": "handler"}
@@ -259,6 +261,42 @@ def test_expired_leases_crashes_and_stale_writes_are_counted(tenant: Tenant) -> 
     assert moment.moved("jobservice_jobs_finished_total", executor="handler", state="completed") == 0
 
 
+@pytest.mark.parametrize(
+    ("url", "headers", "reason"),
+    [
+        ("ftp://example.com/", {}, "url"),
+        ("https://example.com/", {"Host": "x"}, "header"),
+        ("https://localhost/", {}, "name"),
+        ("https://10.0.0.1/", {}, "address"),
+        ("http://example.com/", {}, "origin"),
+        ("http://127.0.0.1:8000/", {}, "own"),
+    ],
+)
+def test_a_refused_request_is_counted_by_the_rule_it_breaks(url: str, headers: dict[str, str], reason: str) -> None:
+    async def send() -> None:
+        async with EgressClient(EgressPolicy(own=(("127.0.0.1", 8000),))) as client:
+            await client.send(EgressRequest("GET", url, headers=headers))
+
+    moment = Moment()
+    with pytest.raises(EgressFailed):
+        asyncio.run(send())
+    assert moment.moved("jobservice_egress_refusals_total", reason=reason) == 1
+    assert moment.moved("jobservice_egress_requests_total", outcome="refused") == 1
+
+
+def test_an_answered_request_is_counted_as_one() -> None:
+    async def send() -> None:
+        async with (
+            peer(fixed(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")) as server,
+            EgressClient(LOCAL) as client,
+        ):
+            await client.send(EgressRequest("GET", server.url()))
+
+    moment = Moment()
+    asyncio.run(send())
+    assert moment.moved("jobservice_egress_requests_total", outcome="answered") == 1
+
+
 @pytest.mark.django_db
 def test_the_dispatcher_shows_what_waits(tenant: Tenant) -> None:
     for _ in range(3):
@@ -285,71 +323,3 @@ def test_counts_that_cannot_be_read_do_not_hold_up_dispatching(monkeypatch: pyte
     backlog_gauges.show_backlog()
     assert moment.moved("jobservice_warnings_total", event="backlog_unread") == 1
     assert moment.moved("jobservice_unfinished_read_at_seconds") == 0
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    server = serve_metrics("127.0.0.1", 0, token="the-operators-token")
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
-
-
-def ask(port: int, path: str = "/metrics", *, method: str = "GET", **headers: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
-    answer = connection.getresponse()
-    text = answer.read().decode()
-    connection.close()
-    return answer.status, text
-
-
-def test_a_process_without_the_web_serves_the_same_metrics_on_a_port_of_its_own(port: int) -> None:
-    status, text = ask(port)
-    assert status == 200
-    assert (ACCEPTED, frozenset(HANDLER.items())) in parse_metrics(text)
-    assert ask(port, "/")[0] == 404
-    assert ask(port, "/metrics/..")[0] == 404
-    assert ask(port, method="POST")[0] == 405
-
-
-def test_the_port_refuses_what_is_forwarded_and_takes_the_token(port: int) -> None:
-    assert ask(port, X_Forwarded_For="127.0.0.1")[0] == 403
-    assert ask(port, X_Forwarded_For="127.0.0.1", Authorization="Bearer wrong")[0] == 403
-    assert ask(port, X_Forwarded_For="127.0.0.1", Authorization="Bearer the-operators-token")[0] == 200
-    assert ask(port, Host="evil.example")[0] == 403
-
-
-def test_processes_of_one_machine_share_the_port_and_a_child_does_not_keep_it(port: int) -> None:
-    def stay(child: ForkedChild) -> None:
-        child.tell()
-        child.hear()
-
-    with forked(stay) as child:
-        child.hear()
-        second = serve_metrics("127.0.0.1", port, token="")
-        assert ask(port)[0] == 200
-        second.shutdown()
-        second.server_close()
-        held = {str(path.readlink()) for path in Path(f"/proc/{child.pid}/fd").iterdir()}
-        assert not {f"socket:[{inode}]" for inode in _listening_inodes(port)} & held
-
-
-def _listening_inodes(port: int) -> list[str]:
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return [row[9] for row in rows if row[1] == f"0100007F:{port:04X}" and row[3] == "0A"]
-
-
-def test_a_port_that_cannot_be_had_is_said_and_the_process_goes_on(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    moment = Moment()
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        environment: Any = type("E", (), {})()
-        environment.metrics_dir, environment.metrics_host = folder, "127.0.0.1"
-        environment.metrics_port, environment.metrics_token = taken.getsockname()[1], ""
-        monkeypatch.setattr(metrics_server, "keep_metrics_in", lambda path: None)
-        metrics_server.share_metrics(environment)
-    assert moment.moved("jobservice_warnings_total", event="metrics_port_unusable") == 1
