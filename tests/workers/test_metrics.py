@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from jobservice import meters
 from jobservice.egress.client import EgressClient, EgressRequest
 from jobservice.egress.failures import EgressFailed
 from jobservice.egress.policy import EgressPolicy
+from jobservice.env import BASE_DIR
 from jobservice.logs import log_event
 from jobservice.meters import count_event, keep_metrics_in, read_metric, set_gauge, show_metrics
 from jobservice.metric_folder import FILE_BYTES, MetricFolder
@@ -226,6 +228,12 @@ def test_no_metric_has_a_label_that_a_stranger_could_fill() -> None:
     }
     names = {name for metric in METRICS for name in metric.labels}
     assert names <= {"executor", "pool", "outcome", "state", "reason", "kind", "method", "route", "status", "event"}
+
+
+def test_the_operators_page_lists_every_metric() -> None:
+    page = (BASE_DIR / "docs" / "metrics.md").read_text()
+    rows = re.findall(r"^\| `(jobservice_\w+)` \| ([^|]*) \| ([^|]*) \|$", page, re.MULTILINE)
+    assert rows == [(metric.name, ", ".join(metric.labels), metric.help) for metric in METRICS]
 
 
 def test_a_value_outside_its_list_is_counted_as_other() -> None:
