@@ -1,4 +1,4 @@
-"""Operations on jobs: submit, read, list, and the story of one."""
+"""Operations on jobs: submit, read, list, change, erase, and the story of one."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from api.views import ApiView
 from jobservice import ids
 from jobservice.errors import NotFound
 from jobservice.jobs.accept import accept_job
+from jobservice.jobs.change import change_job, parse_change
+from jobservice.jobs.erase import erase_job
 from jobservice.jobs.selectors import Page, find_job, list_jobs
 from jobservice.jobs.submission import SubmissionLimits, parse_submission
 from jobservice.jobs.timeline import list_attempts, list_events
@@ -60,6 +62,26 @@ class ReadJob(ApiView):
         if found is None:
             raise unknown_job()
         return Response(WithParts(found.job, found.parts))
+
+
+class ChangeJob(ApiView):
+    required_scopes = frozenset({"jobs:write"})
+
+    def patch(self, request: Request, job_id: str) -> Response:
+        """Alter a job that waits: 200 with the job as it is now."""
+        read_no_parameters(request)
+        wanted = read_job_id(job_id)
+        return Response(change_job(self.credential.tenant_id, wanted, parse_change(request.data)))
+
+
+class EraseJob(ApiView):
+    required_scopes = frozenset({"jobs:write"})
+
+    def delete(self, request: Request, job_id: str) -> Response:
+        """Erase a job that is over, and all its data: 204."""
+        read_no_parameters(request)
+        erase_job(self.credential.tenant_id, read_job_id(job_id))
+        return Response(status=204)
 
 
 class ListAttempts(ApiView):

@@ -42,7 +42,7 @@ class RequestMiddleware:
             response["X-Request-Id"] = request_id
             for name, value in _HEADERS.items():
                 response.headers.setdefault(name, value)
-            if isinstance(response, HttpResponse):
+            if isinstance(response, HttpResponse) and response.status_code != 204:
                 response["Content-Length"] = str(len(response.content))
                 if request.method == "HEAD":
                     response.content = b""

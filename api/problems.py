@@ -84,6 +84,19 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
         "The object is not in a state, or not of a kind, that allows this.",
         "Read the object, and decide anew.",
     ),
+    "job-not-waiting": ProblemType(
+        409,
+        "The job does not wait any more",
+        "Only a job that is scheduled, available, retryable or suspended can be changed; this one is claimed, runs or is "
+        "over.",
+        "Read the job. Cancel it, or submit another.",
+    ),
+    "job-not-terminal": ProblemType(
+        409,
+        "The job is not over",
+        "Only a job that is completed, discarded or cancelled can be erased.",
+        "Wait for its end, or cancel it, and try again.",
+    ),
     "lease-lost": ProblemType(
         409,
         "The lease is over",

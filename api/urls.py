@@ -5,7 +5,7 @@ from django.urls import path
 from api.bulk_jobs import SubmitJobs
 from api.health import Health, Readiness
 from api.job_types import ListJobTypes, PutJobType, ReadJobType
-from api.jobs import ListAttempts, ListJobEvents, ListJobs, ReadJob, SubmitJob
+from api.jobs import ChangeJob, EraseJob, ListAttempts, ListJobEvents, ListJobs, ReadJob, SubmitJob
 from api.metrics import ReadMetrics
 from api.problem_pages import ReadProblemPage
 from api.signing_secrets import ReadDefaultSecret
@@ -14,7 +14,7 @@ from api.views import by_method
 urlpatterns = [
     path("v1/jobs", by_method(GET=ListJobs, POST=SubmitJob)),
     path("v1/jobs/bulk", by_method(POST=SubmitJobs)),
-    path("v1/jobs/<str:job_id>", by_method(GET=ReadJob)),
+    path("v1/jobs/<str:job_id>", by_method(GET=ReadJob, PATCH=ChangeJob, DELETE=EraseJob)),
     path("v1/jobs/<str:job_id>/attempts", by_method(GET=ListAttempts)),
     path("v1/jobs/<str:job_id>/events", by_method(GET=ListJobEvents)),
     path("v1/job-types", by_method(GET=ListJobTypes)),

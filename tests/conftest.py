@@ -53,6 +53,8 @@ class Api(Protocol):
     def get(self, path: str, *, key: str | None = None, **headers: str) -> Any: ...
     def post(self, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Any: ...
     def put(self, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Any: ...
+    def patch(self, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Any: ...
+    def delete(self, path: str, *, key: str | None = None, **headers: str) -> Any: ...
 
 
 class _Api:
@@ -67,6 +69,12 @@ class _Api:
 
     def put(self, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Any:
         return self.call("PUT", path, body, key, headers)
+
+    def patch(self, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Any:
+        return self.call("PATCH", path, body, key, headers)
+
+    def delete(self, path: str, *, key: str | None = None, **headers: str) -> Any:
+        return self.call("DELETE", path, None, key, headers)
 
     def call(self, method: str, path: str, body: Any, key: str | None, headers: dict[str, str]) -> Any:
         """`body` is sent as it is when it is bytes, else as JSON; a header's name is written with underscores."""

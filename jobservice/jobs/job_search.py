@@ -22,7 +22,7 @@ _COLUMNS = """
 SELECT j.id, j.type, j.executor, j.queue, coalesce(l.state, j.final_state) AS state,
   coalesce(l.priority, j.priority) AS priority, coalesce(l.attempt, j.attempt) AS attempt, j.max_attempts,
   coalesce(l.crash_count, j.crash_count) AS crash_count, j.tags, j.unique_hash, j.concurrency_hash, j.run_at,
-  j.created_at, j.finished_at, j.payload_id, j.metadata_id, j.result_id,
+  j.created_at, j.finished_at, j.payload_id, j.metadata_id, j.result_id, coalesce(l.epoch, j.epoch) AS epoch,
   CASE WHEN l.job_id IS NULL THEN j.available_at ELSE l.available_at END AS available_at,
   CASE WHEN l.job_id IS NULL THEN j.dispatched_at ELSE l.dispatched_at END AS dispatched_at,
   CASE WHEN l.job_id IS NULL THEN j.first_started_at ELSE l.first_started_at END AS first_started_at,

@@ -7,6 +7,8 @@ from typing import Any
 from jobservice.jobs.field_checks import Fields
 
 OPTION_FIELDS = frozenset({"queue", "priority", "timeout_seconds", "max_attempts", "retry"})
+MAX_PRIORITY = 9
+MAX_ATTEMPTS = 100
 MAX_TIMEOUT_SECONDS = 86_400
 MAX_BACKOFF_SECONDS = 30 * 86_400
 MAX_AGE_SECONDS = 366 * 86_400
@@ -20,9 +22,9 @@ def read_options(fields: Fields) -> dict[str, Any]:
     """The options that are given and right, by name; the others are noted as faults."""
     options = {
         "queue": fields.name("queue"),
-        "priority": fields.integer("priority", low=0, high=9),
+        "priority": fields.integer("priority", low=0, high=MAX_PRIORITY),
         "timeout_seconds": fields.integer("timeout_seconds", low=1, high=MAX_TIMEOUT_SECONDS),
-        "max_attempts": fields.integer("max_attempts", low=1, high=100),
+        "max_attempts": fields.integer("max_attempts", low=1, high=MAX_ATTEMPTS),
         "retry": _read_retry(fields),
     }
     return {name: value for name, value in options.items() if value is not None}

@@ -36,7 +36,6 @@ class JobFacts(Protocol):
 
 def represent_job(facts: JobFacts, *, error_message: str | None = None, deduplicated: bool = False) -> dict[str, Any]:
     """The job of api.md without `payload`, `result` and `metadata`. `error_message` is the opened error text."""
-    due_at = max(facts.run_at, facts.created_at)
     error = None if facts.error_code is None else {"code": facts.error_code, "message": error_message}
     return {
         "id": ids.show_id(ids.JOB, facts.id),
@@ -57,7 +56,7 @@ def represent_job(facts: JobFacts, *, error_message: str | None = None, deduplic
         "dispatched_at": show_time(facts.dispatched_at),
         "started_at": show_time(facts.first_started_at),
         "finished_at": show_time(facts.finished_at),
-        "latency_ms": _milliseconds(due_at, facts.first_started_at),
+        "latency_ms": _latency_ms(facts),
         "duration_ms": _milliseconds(facts.last_started_at, facts.finished_at),
         "progress": None,
         "error": error,
@@ -72,6 +71,13 @@ def show_time(moment: datetime | None) -> str | None:
     if moment is None:
         return None
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _latency_ms(facts: JobFacts) -> int | None:
+    """From due to the first start; unknown when the job was moved to a later time after it."""
+    due_at = max(facts.run_at, facts.created_at)
+    is_moved = facts.first_started_at is not None and facts.first_started_at < due_at
+    return None if is_moved else _milliseconds(due_at, facts.first_started_at)
 
 
 def _milliseconds(start: datetime | None, end: datetime | None) -> int | None:

@@ -8,6 +8,8 @@ LiveState = Literal["scheduled", "available", "dispatched", "executing", "retrya
 FinalState = Literal["completed", "discarded", "cancelled"]
 
 LIVE_STATES: tuple[LiveState, ...] = ("scheduled", "available", "dispatched", "executing", "retryable", "suspended")
+# Nobody has been given the job yet.
+WAITING_STATES: tuple[LiveState, ...] = ("scheduled", "available", "retryable", "suspended")
 FINAL_STATES: tuple[FinalState, ...] = ("completed", "discarded", "cancelled")
 STATES: tuple[str, ...] = LIVE_STATES + FINAL_STATES
 

@@ -73,9 +73,9 @@ def parse_submission(raw: object, *, limits: SubmissionLimits, traceparent: str 
     submission = Submission(
         type=fields.name("type") or "",
         payload=payload,
-        **_read_due(fields),
+        **read_due(fields),
         **read_options(fields),
-        tags=_read_tags(fields),
+        tags=read_tags(fields),
         callback_url=_read_callback_url(fields),
         metadata=_read_metadata(fields),
         traceparent=traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None,
@@ -94,7 +94,8 @@ def _read_payload(fields: Fields, limits: SubmissionLimits) -> bytes:
     return payload
 
 
-def _read_due(fields: Fields) -> dict[str, Any]:
+def read_due(fields: Fields) -> dict[str, Any]:
+    """`run_at` and `delay_seconds`, at most one of which is given; the others are noted as faults."""
     run_at = fields.instant("run_at")
     delay = fields.integer("delay_seconds", low=0, high=HORIZON_SECONDS)
     if fields.raw.get("run_at") is not None and fields.raw.get("delay_seconds") is not None:
@@ -104,7 +105,8 @@ def _read_due(fields: Fields) -> dict[str, Any]:
     return {"run_at": run_at, "delay_seconds": delay}
 
 
-def _read_tags(fields: Fields) -> dict[str, str]:
+def read_tags(fields: Fields) -> dict[str, str]:
+    """The tags; none when they are not given. Faults are noted."""
     tags = fields.fields("tags")
     if tags is None:
         return {}

@@ -99,7 +99,10 @@ def _read_entries(tenant_id: UUID, job_id: UUID) -> list[_Entry]:
     own = {"tenant_id": tenant_id, "job_id": job_id}
     return [
         *(_attempted(row) for row in Attempt.objects.filter(**own)),
-        *(_Entry(row.at, row.id, row.type, {"job": row.job}) for row in Event.objects.filter(**own)),
+        *(
+            _Entry(row.at, row.id, row.type, {"job": row.job, **(row.details or {})})
+            for row in Event.objects.filter(**own)
+        ),
         *(_delivery_attempted(row) for row in DeliveryAttempt.objects.filter(**own)),
     ]
 

@@ -29,6 +29,8 @@ class NewEvent:
     error_id: UUID | None
     metadata_id: UUID | None
     callback_id: UUID | None
+    # What the timeline tells besides the job; nothing sealed.
+    details: dict[str, Any] | None = None
 
 
 def insert_events(events: Sequence[NewEvent]) -> None:
@@ -38,6 +40,7 @@ def insert_events(events: Sequence[NewEvent]) -> None:
     columns = ("id", "tenant_id", "job_id", "type", "epoch", "result_id", "error_id", "metadata_id")
     parameters: dict[str, Any] = {column: [getattr(event, column) for event in events] for column in columns}
     parameters["job"] = [json.dumps(event.job) for event in events]
+    parameters["details"] = [None if event.details is None else json.dumps(event.details) for event in events]
     run_statement(_SQL / "insert_events.sql", parameters)
     told = [event for event in events if event.callback_id is not None]
     if told:

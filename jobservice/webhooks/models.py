@@ -18,6 +18,7 @@ class Event(models.Model):
     result_id = models.UUIDField(null=True)
     error_id = models.UUIDField(null=True)
     metadata_id = models.UUIDField(null=True)
+    details = models.JSONField(null=True)
 
     class Meta:
         db_table = "event"
