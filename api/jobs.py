@@ -11,15 +11,18 @@ from rest_framework.response import Response
 
 from api.idempotency import run_once
 from api.permissions import check_scopes
+from api.preferences import read_wait
 from api.queries import read_include, read_job_query, read_no_parameters, read_paging
 from api.rendering import WithParts
 from api.views import ApiView
 from jobservice import ids
+from jobservice.database import give_back_connection
 from jobservice.errors import NotFound
 from jobservice.jobs.accept import accept_job
 from jobservice.jobs.change import change_job, parse_change
+from jobservice.jobs.end_watch import end_watch
 from jobservice.jobs.erase import erase_job
-from jobservice.jobs.selectors import Page, find_job, list_jobs
+from jobservice.jobs.selectors import Page, find_job, is_over, list_jobs
 from jobservice.jobs.submission import SubmissionLimits, parse_submission
 from jobservice.jobs.timeline import list_attempts, list_events
 from tenants.quotas import payload_bytes_limit
@@ -54,14 +57,18 @@ class ReadJob(ApiView):
     required_scopes = frozenset({"jobs:read"})
 
     def get(self, request: Request, job_id: str) -> Response:
-        """One job, with the parts that `include` names."""
+        """One job, with the parts that `include` names; with `Prefer: wait`, once it is over or the time is up."""
         include = read_include(request)
         if include:
             check_scopes(self.credential, {"payloads:read"})
-        found = find_job(self.credential.tenant_id, read_job_id(job_id), include=include)
+        wanted = read_job_id(job_id)
+        seconds = read_wait(request)
+        has_waited = seconds is not None and _wait_for_end(self.credential.tenant_id, wanted, seconds)
+        found = find_job(self.credential.tenant_id, wanted, include=include)
         if found is None:
             raise unknown_job()
-        return Response(WithParts(found.job, found.parts))
+        headers = {"Preference-Applied": f"wait={seconds}"} if has_waited else None
+        return Response(WithParts(found.job, found.parts), headers=headers)
 
 
 class ChangeJob(ApiView):
@@ -120,6 +127,18 @@ def read_job_id(text: str) -> UUID:
 def unknown_job() -> NotFound:
     """The same for an unknown id and another tenant's; it does not repeat the id."""
     return NotFound("There is no job of this id.")
+
+
+def _wait_for_end(tenant_id: UUID, job_id: UUID, seconds: int) -> bool:
+    """Wait until the job is over or the time is up; False when there is no place to wait, so that nobody has waited."""
+    with end_watch().watch(tenant_id, job_id) as watched:
+        if is_over(tenant_id, job_id) is not False:
+            return True
+        if watched is None:
+            return False
+        give_back_connection()
+        watched.wait(seconds)
+        return True
 
 
 def _answer_page(page: Page | None) -> Response:

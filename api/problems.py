@@ -87,8 +87,7 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "job-not-waiting": ProblemType(
         409,
         "The job does not wait any more",
-        "Only a job that is scheduled, available, retryable or suspended can be changed; this one is claimed, runs or is "
-        "over.",
+        "Only a scheduled, available, retryable or suspended job can be changed; this one is claimed, runs or is over.",
         "Read the job. Cancel it, or submit another.",
     ),
     "job-not-terminal": ProblemType(

@@ -33,6 +33,12 @@ def parse_database_url(url: str) -> dict[str, Any]:
     }
 
 
+def give_back_connection() -> None:
+    """Return this thread's connection to the pool before a long pause; inside a transaction it stays."""
+    if not connection.in_atomic_block:
+        connection.close()
+
+
 def connect_alone() -> psycopg.Connection:
     """A connection of its own, in autocommit and outside any pool, to the database and role Django uses."""
     parameters = connection.get_connection_params()

@@ -12,6 +12,7 @@ from django.db import connections
 from django.test import Client
 from django.test.utils import setup_databases, teardown_databases
 
+from jobservice.jobs import notifier
 from tenants.data_keys import forget_opened_keys, root_keyring
 from tenants.models import Installation
 from tests.factories import Tenant, make_tenant
@@ -35,6 +36,12 @@ def django_db_setup(
 def _fresh_keys() -> Iterator[None]:
     yield
     forget_opened_keys()
+
+
+@pytest.fixture(autouse=True)
+def _silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens in most tests, and the notifier's connection would outlive the database."""
+    monkeypatch.setattr(notifier, "_wake", lambda _channel: None)
 
 
 @pytest.fixture

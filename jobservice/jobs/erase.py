@@ -1,7 +1,7 @@
 """Erase: an ended job and all its data leave the database, in one transaction.
 
 1. Lock the job's row: it is over, and nobody can make it run again meanwhile.
-2. End its deliveries, then remove its events, deliveries and their tries, its attempts, tags and unique key, and itself.
+2. End its deliveries; remove its events, deliveries and their tries, its attempts, tags and unique key, and itself.
 3. Remove its sealed values, but for those that another job was submitted with too.
 Answers kept for an idempotency key are none of its data: they hold what the request was answered, and leave by age.
 """

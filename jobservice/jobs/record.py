@@ -17,11 +17,12 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from django.db import Error, InterfaceError, OperationalError
+from django.db import Error, InterfaceError, OperationalError, transaction
 
 from jobservice.errors import SealingError
 from jobservice.ids import new_id
 from jobservice.jobs.lanes import activate_lanes
+from jobservice.jobs.notifier import wake_waiters
 from jobservice.jobs.outcomes import Next, Outcome, decide_next
 from jobservice.jobs.representation import represent_job
 from jobservice.jobs.states import FINAL_STATES
@@ -151,6 +152,7 @@ def _record_group(decided: Sequence[_Decided]) -> set[tuple[UUID, int]]:
 def _end_jobs(ended: Sequence[_Decided], held: dict[tuple[UUID, int], Any]) -> None:
     rows = run_statement(_SQL / "end_jobs.sql", _end_columns(ended))
     facts = {row.id: row for row in rows}
+    transaction.on_commit(wake_waiters)
     insert_events([_event(item, facts[item.outcome.job.job_id]) for item in ended])
 
 

@@ -62,6 +62,13 @@ def has_job(tenant_id: UUID, job_id: UUID) -> bool:
         return read_job(tenant_id, job_id) is not None
 
 
+def is_over(tenant_id: UUID, job_id: UUID) -> bool | None:
+    """Whether the job has ended; None when the tenant has none of this id."""
+    with tenant_tx(tenant_id):
+        row = read_job(tenant_id, job_id)
+    return None if row is None else row.finished_at is not None
+
+
 def list_jobs(tenant_id: UUID, *, filters: JobFilters, limit: int, cursor: str | None = None) -> Page:
     """A page of the tenant's jobs, the newest first. Raises `Invalid` for a cursor that is not of this list."""
     scope = CursorScope(tenant_id, "jobs", {name: str(value) for name, value in asdict(filters).items()})

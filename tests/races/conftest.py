@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection, connections
 
-from jobservice.jobs import accept, change
+from jobservice.jobs import accept
 from tests.factories import Tenant, make_tenant
 from tests.roles import as_role, set_role
 
@@ -18,8 +18,7 @@ from tests.roles import as_role, set_role
 @pytest.fixture
 def committed(django_db_setup: None, django_db_blocker: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A database in which commits are real; every row of a tenant is removed at the end. No dispatcher listens."""
-    for verb in (accept, change):
-        monkeypatch.setattr(verb, "wake_dispatcher", lambda: None)
+    monkeypatch.setattr(accept, "wake_dispatcher", lambda: None)
     with django_db_blocker.unblock():
         yield
         with connection.cursor() as cursor:
