@@ -11,7 +11,7 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from api.errors import answer_status
-from api.problems import MEDIA_TYPE, REQUEST_ID_KEY, problem_response
+from api.problems import MEDIA_TYPE, REQUEST_ID_KEY, SAFE_HEADERS, problem_response
 from jobservice import ids
 from jobservice.logs import log_event
 
@@ -19,12 +19,6 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 # Probes and scrapes come from machines that know an address, not a name; they come each second and say nothing new.
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 class RequestMiddleware:
@@ -40,7 +34,7 @@ class RequestMiddleware:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = self._answer(request)
             response["X-Request-Id"] = request_id
-            for name, value in _HEADERS.items():
+            for name, value in SAFE_HEADERS.items():
                 response.headers.setdefault(name, value)
             if isinstance(response, HttpResponse) and response.status_code != 204:
                 response["Content-Length"] = str(len(response.content))

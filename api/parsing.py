@@ -48,12 +48,21 @@ def read_body(request: HttpRequest, *, max_bytes: int) -> bytes:
     declared = request.META.get("CONTENT_LENGTH") or ""
     if declared.isdigit() and int(declared[:20]) > max_bytes:
         raise _too_large(max_bytes)
-    body = _stream(request, is_chunked=not declared).read(max_bytes + 1)
+    body = _read(_stream(request, is_chunked=not declared), max_bytes + 1)
     if len(body) > max_bytes:
         raise _too_large(max_bytes)
     if declared.isdigit() and len(body) < int(declared):
         raise ApiProblem("bad-request", "The body ended before its Content-Length.")
-    return bytes(body)
+    return body
+
+
+def _read(stream: Any, size: int) -> bytes:
+    try:
+        return bytes(stream.read(size))
+    except Exception as error:  # noqa: BLE001 (the server's own reader: whatever it raises, it is the body that is broken)
+        if isinstance(error.__cause__ or error, TimeoutError):
+            raise ApiProblem("request-timeout", "The body did not arrive in time.") from None
+        raise ApiProblem("bad-request", "The body breaks off, or is not framed as HTTP wants it.") from None
 
 
 def parse_json(body: bytes) -> object:

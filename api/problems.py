@@ -14,6 +14,13 @@ from jobservice.errors import Fault
 MEDIA_TYPE = "application/problem+json"
 PAGES_PATH = "/docs/problems/"
 REQUEST_ID_KEY = "jobservice.request_id"
+# On every answer, whoever writes it, so that a browser does nothing with one.
+SAFE_HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 # An answer must not grow with the number of mistakes in a request.
 MAX_FAULTS = 100
 
@@ -78,6 +85,12 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
         "The Accept header leaves out application/json, the only form this operation answers in.",
         "Accept application/json, or leave the header out.",
     ),
+    "request-timeout": ProblemType(
+        408,
+        "The request took too long to arrive",
+        "The client was too slow with the head or the body of the request, or stopped in the middle of it.",
+        "Send the request again, at once and as a whole.",
+    ),
     "conflict": ProblemType(
         409,
         "The state of the object forbids it",
@@ -120,6 +133,12 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
         "The body, or the payload in it, is larger than the tenant may send.",
         "Store the data elsewhere and submit a reference to it, or ask the operator for a higher payload_bytes.",
     ),
+    "uri-too-long": ProblemType(
+        414,
+        "The address is too long",
+        "The request line is longer than the service reads.",
+        "Check the query: filters are few and short.",
+    ),
     "unsupported-media-type": ProblemType(
         415,
         "The body is not sent as JSON",
@@ -151,6 +170,12 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
         "Its scheme, port, host or form is one that the service never dials.",
         "Use an https URL of a public host, or ask the operator to allow the network.",
     ),
+    "headers-too-large": ProblemType(
+        431,
+        "The headers are too large",
+        "The request has more headers than the service reads, or one that is too long.",
+        "Leave out the headers that the service does not need, cookies above all.",
+    ),
     "internal": ProblemType(
         500,
         "Something went wrong in the service",
@@ -180,16 +205,7 @@ def problem_document(
     request: HttpRequest, code: str, detail: str, *, faults: Sequence[Fault] = (), **members: Any
 ) -> dict[str, Any]:
     """The document for one problem; `members` are added to it."""
-    kind = PROBLEM_TYPES[code]
-    document: dict[str, Any] = {
-        "type": PAGES_PATH + code,
-        "title": kind.title,
-        "status": kind.status,
-        "detail": detail,
-        "code": code,
-        "request_id": request.META.get(REQUEST_ID_KEY),
-        **members,
-    }
+    document = {**bare_document(code, detail, request_id=request.META.get(REQUEST_ID_KEY)), **members}
     if faults:
         document["errors"] = [
             {"pointer": fault.pointer, "code": fault.code, "detail": fault.detail} for fault in faults[:MAX_FAULTS]
@@ -215,3 +231,16 @@ def problem_response(
     # Django would log the path of every error; the request's own event already tells all that may be told.
     response._has_been_logged = True  # type: ignore[attr-defined]
     return response
+
+
+def bare_document(code: str, detail: str, *, request_id: str | None) -> dict[str, Any]:
+    """What every problem's document has."""
+    kind = PROBLEM_TYPES[code]
+    return {
+        "type": PAGES_PATH + code,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id,
+    }

@@ -18,7 +18,8 @@ except env.ConfigurationError as error:
 
 wsgi_app = "jobservice.wsgi:application"
 bind = f"{_environment.host}:{_environment.port}"
-worker_class = "gthread"
+# gthread, with problem documents and time limits for clients.
+worker_class = "api.web_worker.WebWorker"
 workers = _environment.web_workers
 threads = _environment.web_threads
 # A pool of database connections does not survive a fork.

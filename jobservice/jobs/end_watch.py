@@ -47,19 +47,19 @@ class Watched:
 
 
 class EndWatch:
-    """The waiters of one process, at most `places` of them."""
+    """The waiters of one process, at most `places` of them, until `stopping` is set."""
 
-    def __init__(self, *, places: int) -> None:
+    def __init__(self, *, places: int, stopping: threading.Event) -> None:
         self._places = threading.Semaphore(places)
         self._lock = threading.Lock()
         self._watched: set[Watched] = set()
         self._thread: threading.Thread | None = None
-        self._is_stopping = False
+        self._stopping = stopping
 
     @contextmanager
     def watch(self, tenant_id: UUID, job_id: UUID) -> Iterator[Watched | None]:
         """Note the job for the block; None when there is no place, or the process is stopping."""
-        if self._is_stopping or not self._places.acquire(blocking=False):
+        if self._stopping.is_set() or not self._places.acquire(blocking=False):
             yield None
             return
         watched = Watched(tenant_id, job_id)
@@ -67,7 +67,7 @@ class EndWatch:
             with self._lock:
                 self._watched.add(watched)
                 self._start()
-            if self._is_stopping:
+            if self._stopping.is_set():
                 watched.wake()
             yield watched
         finally:
@@ -75,17 +75,13 @@ class EndWatch:
                 self._watched.discard(watched)
             self._places.release()
 
-    def stop(self) -> None:
-        """Send all home within a second and let nobody wait any more; only sets a flag, safe in a signal handler."""
-        self._is_stopping = True
-
     def _start(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="end-watch", daemon=True)
             self._thread.start()
 
     def _run(self) -> None:
-        while not self._is_stopping:
+        while not self._stopping.is_set():
             try:
                 with connect_alone() as connection:
                     connection.execute(f"LISTEN {ENDS_CHANNEL}")
@@ -99,7 +95,7 @@ class EndWatch:
 
     def _serve(self, connection: psycopg.Connection) -> None:
         # The first look comes after LISTEN: what ended before was notified to nobody.
-        while not self._is_stopping:
+        while not self._stopping.is_set():
             self._wake_ended(connection)
             for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
                 time.sleep(QUIET_SECONDS)
@@ -121,7 +117,7 @@ class EndWatch:
 
 _lock = threading.Lock()
 _watch: EndWatch | None = None
-_is_stopping = False
+_stopping = threading.Event()
 
 
 def end_watch() -> EndWatch:
@@ -129,15 +125,10 @@ def end_watch() -> EndWatch:
     global _watch
     with _lock:
         if _watch is None:
-            _watch = EndWatch(places=settings.ENVIRONMENT.web_threads // 2)
-            if _is_stopping:
-                _watch.stop()
+            _watch = EndWatch(places=settings.ENVIRONMENT.web_threads // 2, stopping=_stopping)
         return _watch
 
 
 def stop_waiting() -> None:
-    """Whoever waits for the end of a job in this process is answered within a second; only sets flags."""
-    global _is_stopping
-    _is_stopping = True
-    if _watch is not None:
-        _watch.stop()
+    """Nobody waits here any more; who does is answered within a second. Only sets a flag: safe in a signal handler."""
+    _stopping.set()

@@ -15,6 +15,7 @@ from jobservice.ids import new_id
 from jobservice.jobs import erase
 from jobservice.jobs.erase import erase_job
 from jobservice.jobs.models import IdempotencyKey, Job, UniqueClaim
+from jobservice.statements import run_statement
 from jobservice.webhooks.deliveries import DeliveryResult, claim_deliveries, record_deliveries, start_deliveries
 from jobservice.webhooks.models import LiveDelivery
 from tenants.models import Blob
@@ -137,7 +138,7 @@ def test_a_failure_undoes_all_of_it(api: Any, tenant: Any, monkeypatch: Any) -> 
     before = traces(job_uuid(job))
     assert before
 
-    run = erase.run_statement
+    run = run_statement
 
     def fail_at_the_last(path: Path, parameters: Any) -> Any:
         rows = run(path, parameters)

@@ -94,7 +94,7 @@ def test_changes_at_once_undo_nothing_of_each_other(racing_tenant: Tenant, race:
         assert (waiting.state, waiting.priority) == ("scheduled", 4)
         assert JobTag.objects.filter(job_id=row.id).count() == 1
         told = Event.objects.filter(job_id=row.id).values_list("details", flat=True)
-        names = sorted(name for details in told for name in details["changed"])
+        names = sorted(name for details in told if details for name in details["changed"])
         assert names == ["max_attempts", "priority", "run_at", "tags"]
 
 

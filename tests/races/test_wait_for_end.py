@@ -13,8 +13,9 @@ from django.db import connection, connections
 from django.test import Client
 
 import api.jobs
+from jobservice.database import connect_alone
 from jobservice.ids import JOB, new_id, show_id
-from jobservice.jobs import end_watch, notifier
+from jobservice.jobs import end_watch, notifier, selectors
 from jobservice.jobs.end_watch import EndWatch, Watched
 from tests.factories import Tenant, make_job, make_tenant
 from tests.jobs.dispatching import claim, job_uuid, outcome_of, record, start
@@ -27,12 +28,12 @@ Ask = Callable[..., "Future[Any]"]
 @pytest.fixture
 def watch(racing_tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> Iterator[EndWatch]:
     """A watch with room for three, woken by NOTIFY alone."""
-    watch = EndWatch(places=3)
+    watch = EndWatch(places=3, stopping=threading.Event())
     monkeypatch.setattr(end_watch, "_watch", watch)
     monkeypatch.setattr(end_watch, "POLL_SECONDS", 3600.0)
     monkeypatch.setattr(notifier, "_wake", notify)
     yield watch
-    watch.stop()
+    watch._stopping.set()
     notify(notifier.ENDS_CHANNEL)
     if watch._thread is not None:
         watch._thread.join(timeout=30)
@@ -96,14 +97,14 @@ def test_waiters_of_many_tenants_are_told_each_of_their_own(racing_tenant: Tenan
     assert [one.result(timeout=SOON).json()["id"] for one in asked[:2]] == [job["id"] for job in jobs[:2]]
     time.sleep(0.2)
     assert not asked[2].done()
-    watch.stop()
+    watch._stopping.set()
     notify(notifier.ENDS_CHANNEL)
 
 
 def test_an_end_between_the_look_and_the_wait_is_not_missed(
     racing_tenant: Tenant, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = api.jobs.is_over
+    look = selectors.is_over
     looked, ended = threading.Event(), threading.Event()
 
     def look_and_linger(*wanted: Any) -> Any:
@@ -124,7 +125,7 @@ def test_an_end_between_the_look_and_the_wait_is_not_missed(
 def test_an_end_before_the_thread_listens_is_not_missed(
     racing_tenant: Tenant, ask: Ask, watch: EndWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended, connect = threading.Event(), end_watch.connect_alone
+    ended, connect = threading.Event(), connect_alone
 
     def connect_late() -> Any:
         assert ended.wait(timeout=SOON)
@@ -192,7 +193,7 @@ def test_a_process_that_stops_sends_all_home(racing_tenant: Tenant, ask: Ask, wa
     job = make_job(racing_tenant)
     asked = ask(racing_tenant, job)
     wait_until(lambda: watch._watched)
-    watch.stop()
+    watch._stopping.set()
     notify(notifier.ENDS_CHANNEL)  # stands for the poll, which this test has turned off
     assert asked.result(timeout=SOON).json() == job
     assert "Preference-Applied" not in ask(racing_tenant, job).result(timeout=SOON).headers
