@@ -97,6 +97,12 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
         "The object is not in a state, or not of a kind, that allows this.",
         "Read the object, and decide anew.",
     ),
+    "unique-conflict": ProblemType(
+        409,
+        "The unique key is taken",
+        "Another job that is not over has the same unique key; existing_id names it.",
+        "Use that job, or wait for its end.",
+    ),
     "job-not-waiting": ProblemType(
         409,
         "The job does not wait any more",
@@ -108,6 +114,12 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
         "The job is not over",
         "Only a job that is completed, discarded or cancelled can be erased.",
         "Wait for its end, or cancel it, and try again.",
+    ),
+    "job-terminal": ProblemType(
+        409,
+        "The job is over",
+        "Only a job that is not completed, discarded or cancelled yet can be cancelled.",
+        "Read the job: it has ended already.",
     ),
     "lease-lost": ProblemType(
         409,
@@ -169,6 +181,18 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
         "The service will not call this URL",
         "Its scheme, port, host or form is one that the service never dials.",
         "Use an https URL of a public host, or ask the operator to allow the network.",
+    ),
+    "rate-limited": ProblemType(
+        429,
+        "Too many requests at once",
+        "The tenant sends requests faster than its limit; RateLimit-Policy names it.",
+        "Send the request again after the seconds that Retry-After names, and fewer at a time.",
+    ),
+    "quota-exceeded": ProblemType(
+        429,
+        "The tenant has no room for more",
+        "The tenant holds or uses as much as it may; violated_policies names the quota.",
+        "Wait until it frees, remove what is not needed, or ask the operator for a higher quota.",
     ),
     "headers-too-large": ProblemType(
         431,

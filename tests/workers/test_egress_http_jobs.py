@@ -119,6 +119,27 @@ def test_the_endpoint_gets_a_signed_job_run_with_its_fence(tenant: Tenant) -> No
     ].items()
 
 
+@pytest.mark.parametrize("type_name", ["work.do", "http.request"])
+def test_the_trace_of_the_submission_goes_on_in_the_call(api: Any, tenant: Tenant, type_name: str) -> None:
+    put_type(tenant)
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    body = {"type": type_name, "payload": {"url": NOWHERE}}
+    assert api.post("/v1/jobs", body, key=tenant.api_key, traceparent=trace).status_code == 201
+    (run,) = prepare(start_egress())
+    headers, _ = split(run_against(run, reply(200))[1])
+    assert headers["traceparent"] == trace
+
+
+def test_a_tenants_own_trace_wins_in_an_ad_hoc_call(api: Any, tenant: Tenant) -> None:
+    trace, own = (f"00-{digit * 32}-00f067aa0ba902b7-01" for digit in "12")
+    body = {"type": "http.request", "payload": {"url": NOWHERE, "headers": {"Traceparent": own}}}
+    api.post("/v1/jobs", body, key=tenant.api_key, traceparent=trace)
+    (run,) = prepare(start_egress())
+    _, request = run_against(run, reply(200))
+    assert request.lower().count(b"\r\ntraceparent:") == 1
+    assert split(request)[0]["traceparent"] == own
+
+
 def test_a_tenants_header_cannot_replace_one_of_the_services(tenant: Tenant) -> None:
     put_type(tenant, headers={"idempotency-key": "forged", "content-type": "text/plain"})
     job = make_job(tenant, type="work.do")

@@ -131,6 +131,8 @@ def endpoint_request(job: StartedJob, call: EndpointCall, *, now: datetime) -> E
 def adhoc_request(job: StartedJob, request: HttpRequest) -> EgressRequest:
     """The call of an `http.request`: the tenant's own headers win over ours, and nothing is signed."""
     own = {"Idempotency-Key": ids.show_id(ids.JOB, job.job_id)}
+    if job.traceparent:
+        own["traceparent"] = job.traceparent
     if request.content_type is not None:
         own["Content-Type"] = request.content_type
     return EgressRequest(
