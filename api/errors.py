@@ -13,7 +13,8 @@ from psycopg.errors import ReadOnlySqlTransaction
 from rest_framework.exceptions import APIException
 
 from api.problems import PROBLEM_TYPES, ApiProblem, problem_document, problem_response
-from jobservice.errors import Invalid, JobserviceError
+from jobservice.errors import Invalid, JobserviceError, QuotaExceeded
+from jobservice.jobs.representation import show_time
 from jobservice.logs import log_event
 
 RETRY_AFTER_SECONDS = 2
@@ -34,6 +35,8 @@ def answer_error(request: HttpRequest, error: Exception) -> HttpResponse:
             return problem_response(request, error.code, error.detail, headers=error.headers)
         case Invalid():
             return problem_response(request, error.code, error.detail, faults=error.faults)
+        case QuotaExceeded():
+            return _answer_quota(request, error)
         case JobserviceError() if error.code in PROBLEM_TYPES and error.code != "internal":
             headers = _retry_after() if error.code == "unavailable" else None
             return problem_response(request, error.code, error.detail, headers=headers)
@@ -62,6 +65,18 @@ def answer_status(request: HttpRequest, status: int) -> HttpResponse:
     """The problem document in place of an error page of the framework's own."""
     code = _CODE_OF_STATUS.get(status, "internal")
     return problem_response(request, code, f"{PROBLEM_TYPES[code].title}.")
+
+
+def _answer_quota(request: HttpRequest, error: QuotaExceeded) -> HttpResponse:
+    return problem_response(
+        request,
+        error.code,
+        error.detail,
+        violated_policies=[error.quota],
+        limit=error.limit,
+        used=error.used,
+        resets_at=show_time(error.resets_at),
+    )
 
 
 def _is_database_away(error: Exception) -> bool:

@@ -13,8 +13,9 @@ from api.views import ApiView
 from jobservice import ids
 from jobservice.errors import NotFound
 from jobservice.jobs.job_type_spec import MASK, SIGNING, HttpTarget
-from jobservice.jobs.job_types import JobTypeView, find_job_type, list_job_types, put_job_type
+from jobservice.jobs.job_types import JobTypeView, delete_job_type, find_job_type, list_job_types, put_job_type
 from jobservice.jobs.representation import show_time
+from tenants.quotas import limit_of
 
 
 class PutJobType(ApiView):
@@ -23,8 +24,24 @@ class PutJobType(ApiView):
     def put(self, request: Request, name: str) -> Response:
         """Make the type (201) or replace it (200)."""
         read_no_parameters(request)
-        view, is_new = put_job_type(self.credential.tenant_id, name, request.data, precondition=read_if_match(request))
+        view, is_new = put_job_type(
+            self.credential.tenant_id,
+            name,
+            request.data,
+            precondition=read_if_match(request),
+            max_types=limit_of(self.credential.quotas, "job_types"),
+        )
         return _answer(view, status=201 if is_new else 200)
+
+
+class DeleteJobType(ApiView):
+    required_scopes = frozenset({"types:write"})
+
+    def delete(self, request: Request, name: str) -> Response:
+        """Forget the type (204), unless jobs of it are unfinished."""
+        read_no_parameters(request)
+        delete_job_type(self.credential.tenant_id, name, precondition=read_if_match(request))
+        return Response(status=204)
 
 
 class ReadJobType(ApiView):
@@ -58,7 +75,7 @@ def represent_job_type(view: JobTypeView) -> dict[str, Any]:
         "built_in": view.id is None,
         "http": None if view.http is None else _show_target(view.http),
         "handler": view.handler,
-        "payload_schema": None,
+        "payload_schema": view.payload_schema,
         "defaults": view.defaults,
         "on_crash": view.on_crash,
         "created_at": show_time(view.created_at),

@@ -4,7 +4,7 @@ from django.urls import path
 
 from api.bulk_jobs import SubmitJobs
 from api.health import Health, Readiness
-from api.job_types import ListJobTypes, PutJobType, ReadJobType
+from api.job_types import DeleteJobType, ListJobTypes, PutJobType, ReadJobType
 from api.jobs import ChangeJob, EraseJob, ListAttempts, ListJobEvents, ListJobs, ReadJob, SubmitJob
 from api.metrics import ReadMetrics
 from api.problem_pages import ReadProblemPage
@@ -18,7 +18,7 @@ urlpatterns = [
     path("v1/jobs/<str:job_id>/attempts", by_method(GET=ListAttempts)),
     path("v1/jobs/<str:job_id>/events", by_method(GET=ListJobEvents)),
     path("v1/job-types", by_method(GET=ListJobTypes)),
-    path("v1/job-types/<str:name>", by_method(GET=ReadJobType, PUT=PutJobType)),
+    path("v1/job-types/<str:name>", by_method(GET=ReadJobType, PUT=PutJobType, DELETE=DeleteJobType)),
     path("v1/signing-secrets/default", by_method(GET=ReadDefaultSecret)),
     path("healthz", by_method(GET=Health)),
     path("readyz", by_method(GET=Readiness)),

@@ -7,6 +7,7 @@ JobserviceError
 ├── EgressRefused      a URL the service will not dial
 ├── NotFound           no such object for this tenant (another tenant's object is the same)
 ├── Conflict           the object's state forbids it
+├── QuotaExceeded      the tenant holds as much as it may
 ├── Unavailable        a dependency (database, key) is away; try again later
 ├── SealingError       a key or a sealed value is not what it must be
 │   └── Unreadable     a sealed value does not open under the key and place it claims
@@ -16,6 +17,7 @@ JobserviceError
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 class JobserviceError(Exception):
@@ -69,6 +71,19 @@ class NotFound(JobserviceError):
 
 class Conflict(JobserviceError):
     code = "conflict"
+
+
+class QuotaExceeded(JobserviceError):
+    """`quota` is its name in tenants/quotas.py; `resets_at` is when it frees by itself, None: by the tenant's acts."""
+
+    code = "quota-exceeded"
+
+    def __init__(self, quota: str, *, limit: int, used: int, resets_at: datetime | None = None) -> None:
+        super().__init__(f"The tenant's quota {quota} is {limit}, and {used} are in use.")
+        self.quota = quota
+        self.limit = limit
+        self.used = used
+        self.resets_at = resets_at
 
 
 class Unavailable(JobserviceError):

@@ -20,6 +20,7 @@ ENTRY_POINT_GROUP = "jobservice.handlers"
 RESERVED_NAMES = frozenset({"http.request"})
 
 HandlerFunction = Callable[[Any, Job], Any]
+PayloadSchema = dict[str, Any] | bool
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _handlers: dict[str, Handler] = {}
@@ -33,13 +34,19 @@ class Handler:
     run: HandlerFunction
     timeout_seconds: int | None = None
     max_attempts: int | None = None
+    payload_schema: PayloadSchema | None = None
 
 
 def handler(
-    name: str, *, timeout_seconds: int | None = None, max_attempts: int | None = None
+    name: str,
+    *,
+    timeout_seconds: int | None = None,
+    max_attempts: int | None = None,
+    payload_schema: PayloadSchema | None = None,
 ) -> Callable[[HandlerFunction], HandlerFunction]:
     """Register the decorated function as the handler, and so as the job type, of this name.
 
+    `payload_schema` is a JSON Schema (2020-12); the web compiles it at its start and refuses jobs that break it.
     Raises `ValueError` for a name or a default that no job type may have, and for a name taken by another function.
     """
     if not _NAME.fullmatch(name) or name in RESERVED_NAMES:
@@ -51,7 +58,7 @@ def handler(
         known = _handlers.get(name)
         if known is not None and _origin(known.run) != _origin(function):
             raise ValueError(f"The handler {name!r} is defined twice: in {_origin(known.run)} and {_origin(function)}.")
-        _handlers[name] = Handler(name, function, timeout_seconds, max_attempts)
+        _handlers[name] = Handler(name, function, timeout_seconds, max_attempts, payload_schema)
         return function
 
     return register

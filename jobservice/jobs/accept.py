@@ -1,7 +1,7 @@
 """Accept: checked submissions become stored jobs in one transaction. Committed means promised.
 
 1. Seal payload, metadata and callback address, before the first INSERT.
-2. Resolve the job types and their defaults.
+2. Resolve the job types and their defaults; check each payload against its type's schema.
 3. Share the lanes' locks; insert the jobs, their live rows, their sealed values and their tags; wake lanes that sleep.
 The broker has no part in this; the dispatcher is woken after the commit.
 """
@@ -24,6 +24,8 @@ from jobservice.ids import new_id
 from jobservice.jobs.job_types import ResolvedType, resolve_types
 from jobservice.jobs.lanes import make_lanes, wake_lanes
 from jobservice.jobs.notifier import wake_dispatcher
+from jobservice.jobs.options import merge_retry
+from jobservice.jobs.payload_schema import CheckTime, check_payload
 from jobservice.jobs.representation import represent_job
 from jobservice.jobs.states import PRIORITY_STEP_SECONDS
 from jobservice.jobs.submission import Submission
@@ -82,9 +84,10 @@ def accept_jobs(
     """
     sealed = [_seal(tenant_id, submission) for submission in submissions]
     with tenant_tx(tenant_id):
+        time = CheckTime()
         types = resolve_types(tenant_id, {submission.type for submission in submissions})
         plans = [
-            _plan(submission, types.get(submission.type), blobs, queues=queues)
+            _plan(tenant_id, submission, types.get(submission.type), blobs, queues=queues, time=time)
             for submission, blobs in zip(submissions, sealed, strict=True)
         ]
         if is_atomic and any(isinstance(plan, JobserviceError) for plan in plans):
@@ -103,26 +106,32 @@ def _seal(tenant_id: UUID, submission: Submission) -> dict[str, SealedBlob]:
 
 
 def _plan(
+    tenant_id: UUID,
     submission: Submission,
     job_type: ResolvedType | None,
     blobs: Mapping[str, SealedBlob],
     *,
     queues: Collection[str] | None,
+    time: CheckTime,
 ) -> _PlannedJob | JobserviceError:
     if job_type is None:
         return UnknownJobType(f"There is no job type {submission.type!r}.")
     options = _options(submission, job_type)
     if queues is not None and options["queue"] not in queues:
         return Forbidden(f"The API key may not submit jobs to the queue {options['queue']}.")
-    return _PlannedJob(new_id(), submission, job_type, options, blobs)
+    # In the transaction, because the types were read in it; nothing is locked yet, and the check is bounded.
+    refusal = check_payload(tenant_id, job_type, submission.payload, time=time)
+    return refusal or _PlannedJob(new_id(), submission, job_type, options, blobs)
 
 
 def _options(submission: Submission, job_type: ResolvedType) -> dict[str, Any]:
-    """The caller's word, else the type's, else the service's."""
+    """The caller's word, else the type's, else the service's; of `retry`, word by word."""
     options: dict[str, Any] = {}
     for name, default in DEFAULTS.items():
         given = getattr(submission, name)
         options[name] = given if given is not None else job_type.defaults.get(name, default)
+    if submission.retry is not None:
+        options["retry"] = merge_retry(job_type.defaults.get("retry", {}), submission.retry)
     return options
 
 

@@ -13,13 +13,14 @@ from jobservice.errors import EgressRefused, Fault, Invalid
 from jobservice.jobs.egress_policy import egress_policy
 from jobservice.jobs.field_checks import Fields, compact_json, refusal
 from jobservice.jobs.options import OPTION_FIELDS, read_options
+from jobservice.jobs.payload_schema import Schema, read_payload_schema
 
 # Shown in place of every header's value; written back, it would replace the value by itself.
 MASK = "***"
 MAX_HEADERS = 50
 SIGNING = {"scheme": "v1", "own": False}
 
-_FIELDS = frozenset({"executor", "http", "handler", "defaults", "on_crash"})
+_FIELDS = frozenset({"executor", "http", "handler", "payload_schema", "defaults", "on_crash"})
 _EXECUTORS = ("http", "handler")
 
 
@@ -49,6 +50,7 @@ class JobTypeSpec:
     http: HttpTarget | None
     handler: str | None
     defaults: dict[str, Any]
+    payload_schema: Schema | None = None
 
 
 def parse_job_type(raw: object, *, handlers: Collection[str]) -> JobTypeSpec:
@@ -60,12 +62,13 @@ def parse_job_type(raw: object, *, handlers: Collection[str]) -> JobTypeSpec:
         raise Invalid([Fault("", "wrong-type", "The body must be a JSON object.")])
     faults: list[Fault] = []
     fields = Fields(raw, faults=faults)
-    fields.refuse_others(known=_FIELDS, not_built=frozenset({"payload_schema"}))
+    fields.refuse_others(known=_FIELDS)
     spec = JobTypeSpec(
         executor=_read_executor(fields),
         http=_read_http(fields),
         handler=_read_handler(fields, handlers),
         defaults=_read_defaults(fields),
+        payload_schema=_read_payload_schema(fields),
     )
     if fields.choice("on_crash", ("retry", "discard")) == "discard":
         fields.refuse("on_crash", "not-supported", "on_crash discard is not supported yet.")
@@ -132,6 +135,17 @@ def _read_handler(fields: Fields, handlers: Collection[str]) -> str | None:
     if name is not None and name not in handlers:
         fields.refuse("handler", "out-of-range", "There is no handler of this name; the operator installs them.")
     return name
+
+
+def _read_payload_schema(fields: Fields) -> Schema | None:
+    schema = fields.raw.get("payload_schema")
+    if schema is None:
+        return None
+    _, faults = read_payload_schema(schema)
+    pointer = fields.pointer("payload_schema")
+    fields.faults.extend(Fault(f"{pointer}{fault.pointer}", fault.code, fault.detail) for fault in faults)
+    # What is neither an object nor a boolean has a fault, so that nothing is made of it.
+    return schema if isinstance(schema, dict | bool) else None
 
 
 def _read_defaults(fields: Fields) -> dict[str, Any]:

@@ -7,29 +7,38 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError
+from django.db.models import Q
 from django.db.models.functions import Now
 
-from jobservice.errors import Conflict, Fault, Invalid, JobserviceError
+from jobservice.env import ConfigurationError
+from jobservice.errors import Conflict, Fault, Invalid, JobserviceError, NotFound, QuotaExceeded
 from jobservice.handlers import builtin as _builtin  # noqa: F401 (registers echo, sleep and fail)
 from jobservice.handlers.registry import find_handler, handler_names, load_handlers
 from jobservice.ids import new_id
 from jobservice.jobs.cursors import CursorScope
 from jobservice.jobs.field_checks import NAME
 from jobservice.jobs.job_type_spec import HttpTarget, JobTypeSpec, parse_job_type
-from jobservice.jobs.models import JobType
+from jobservice.jobs.models import JobType, LiveJob
+from jobservice.jobs.payload_schema import Schema, SchemaKey, keep_handler_schema, read_payload_schema
 from jobservice.jobs.submission import HTTP_REQUEST
 from jobservice.logs import log_event
+from jobservice.statements import run_statement
 from tenants.context import tenant_tx, tenants_tx
 from tenants.data_keys import open_column, seal_column, tenant_keys
+from tenants.quotas import DEFAULTS as DEFAULT_QUOTAS
+
+_SQL = Path(__file__).resolve().parent / "sql"
 
 POOLS = {"http": "egress", "handler": "handlers"}
 
 _MARK_BYTES = 16
+_BUILT_IN = "{} is built in or installed by the operator, and cannot be changed."
 
 Precondition = Callable[[int | None], bool]
 
@@ -49,6 +58,7 @@ class ResolvedType:
     handler: str | None
     pool: str
     defaults: dict[str, Any] = field(default_factory=dict)
+    schemas: tuple[SchemaKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,7 @@ class JobTypeView:
     http: HttpTarget | None
     handler: str | None
     defaults: dict[str, Any]
+    payload_schema: Schema | None = None
     on_crash: str = "retry"
     version: int = 0
     created_at: datetime | None = None
@@ -76,26 +87,53 @@ class JobTypePage:
 
 
 def put_job_type(
-    tenant_id: UUID, name: str, raw: object, *, precondition: Precondition | None = None
+    tenant_id: UUID,
+    name: str,
+    raw: object,
+    *,
+    precondition: Precondition | None = None,
+    max_types: int | None = DEFAULT_QUOTAS["job_types"],
 ) -> tuple[JobTypeView, bool]:
     """Make or replace the tenant's type of this name; whether it is new.
 
-    `precondition` judges the version that is stored (None: there is none) while it is locked.
-    Raises `Invalid`, `EgressRefused`, `Conflict` for a built-in name, and `PreconditionFailed`.
+    `precondition` judges the version that is stored (None: there is none) while it is locked; `max_types` is how many
+    types the tenant may have, None for any number. Raises `Invalid`, `EgressRefused`, `Conflict` for a built-in name,
+    `PreconditionFailed` and `QuotaExceeded`.
     """
     if not NAME.fullmatch(name):
         raise Invalid([Fault("/name", "bad-format", "A name is a-z or 0-9, then at most 99 of a-z, 0-9, . _ and -.")])
     if is_built_in(name):
-        raise Conflict(f"{name} is built in or installed by the operator, and cannot be changed.")
+        raise Conflict(_BUILT_IN.format(name))
     spec = parse_job_type(raw, handlers=_handlers())
     tenant_keys(tenant_id)  # loaded before the transaction that seals
     try:
-        row, is_new = _write(tenant_id, name, spec, precondition)
+        row, is_new = _write(tenant_id, name, spec, precondition, max_types)
     except IntegrityError:
         # Of two first PUTs the later one finds the other's row now.
-        row, is_new = _write(tenant_id, name, spec, precondition)
+        row, is_new = _write(tenant_id, name, spec, precondition, max_types)
     log_event("job_type_put", tenant_id=tenant_id, outcome="created" if is_new else "replaced")
     return _view(row), is_new
+
+
+def delete_job_type(tenant_id: UUID, name: str, *, precondition: Precondition | None = None) -> None:
+    """Forget the tenant's type of this name. `precondition` is as for `put_job_type`.
+
+    Raises `NotFound`, `PreconditionFailed`, and `Conflict` for a built-in name or while jobs of the type are unfinished.
+    A job that is accepted at the same moment is not seen: it ends as one whose type is gone.
+    """
+    if is_built_in(name):
+        raise Conflict(_BUILT_IN.format(name))
+    with tenant_tx(tenant_id):
+        row = JobType.objects.select_for_update().filter(tenant_id=tenant_id, name=name).first()
+        if row is None:
+            raise NotFound("There is no job type of this name.")
+        _check_precondition(precondition, row)
+        unfinished = LiveJob.objects.filter(tenant_id=tenant_id, type=name).count()
+        if unfinished:
+            detail = f"The type has {unfinished} unfinished jobs, whose work would be lost; cancel them or let them end."
+            raise Conflict(detail)
+        row.delete()
+    log_event("job_type_deleted", tenant_id=str(tenant_id))
 
 
 def find_job_type(tenant_id: UUID, name: str) -> JobTypeView | None:
@@ -135,8 +173,13 @@ def resolve_types(tenant_id: UUID, names: Collection[str]) -> dict[str, Resolved
     if not own:
         return resolved
     with tenant_tx(tenant_id):
-        rows = JobType.objects.filter(tenant_id=tenant_id, name__in=own).only("name", "executor", "handler", "defaults")
-        return resolved | {row.name: _resolve_row(row) for row in rows}
+        # Whether there is a schema, not the schema: it may be long, and is compiled once per version.
+        rows = (
+            JobType.objects.filter(tenant_id=tenant_id, name__in=own)
+            .only("tenant_id", "name", "executor", "handler", "defaults", "version")
+            .annotate(has_schema=Q(payload_schema__isnull=False))
+        )
+        return resolved | {row.name: _resolve_row(row, has_schema=row.has_schema) for row in rows}
 
 
 def http_target(tenant_id: UUID, name: str) -> HttpTarget | None:
@@ -159,7 +202,20 @@ def load_operator_handlers() -> None:
 @lru_cache(maxsize=1)
 def _handlers() -> frozenset[str]:
     load_handlers(settings.ENVIRONMENT.handlers)
+    for name in handler_names():
+        _compile_handler_schema(name)
     return frozenset(handler_names())
+
+
+def _compile_handler_schema(name: str) -> None:
+    schema = _handler_schema(name)
+    if schema is None:
+        return
+    engine, faults = read_payload_schema(schema)
+    if engine is None:
+        problem = f"{faults[0].pointer or 'it'}: {faults[0].detail}"
+        raise ConfigurationError(f"The payload_schema of the handler {name} cannot be used: {problem}")
+    keep_handler_schema(name, engine)
 
 
 def _mark(name: str) -> bytes:
@@ -175,38 +231,70 @@ def _handler_defaults(name: str | None) -> dict[str, Any]:
     return {option: value for option, value in known.items() if value is not None}
 
 
+def _handler_schema(name: str | None) -> Schema | None:
+    handler = find_handler(name) if name else None
+    return None if handler is None else handler.payload_schema
+
+
+def _handler_schema_keys(name: str | None) -> tuple[SchemaKey, ...]:
+    return () if _handler_schema(name) is None else (SchemaKey(handler=name),)
+
+
 def _resolve_built_in(name: str) -> ResolvedType:
     view = _built_in_view(name)
-    return ResolvedType(name, view.executor, view.handler, POOLS[view.executor], view.defaults)
+    pool, schemas = POOLS[view.executor], _handler_schema_keys(view.handler)
+    return ResolvedType(name, view.executor, view.handler, pool, view.defaults, schemas)
 
 
-def _resolve_row(row: JobType) -> ResolvedType:
+def _resolve_row(row: JobType, *, has_schema: bool) -> ResolvedType:
     defaults = {**_handler_defaults(row.handler), **row.defaults}
-    return ResolvedType(row.name, row.executor, row.handler, POOLS[row.executor], defaults)
+    # A type that is done by a handler keeps to the handler's schema as well as to its own.
+    schemas = _handler_schema_keys(row.handler)
+    if has_schema:
+        schemas += (SchemaKey(tenant_id=row.tenant_id, type_id=row.id, version=row.version),)
+    return ResolvedType(row.name, row.executor, row.handler, POOLS[row.executor], defaults, schemas)
 
 
 def _built_in_view(name: str) -> JobTypeView:
     if name == HTTP_REQUEST:
         return JobTypeView(None, name, "http", None, None, {})
-    return JobTypeView(None, name, "handler", None, name, _handler_defaults(name))
+    return JobTypeView(None, name, "handler", None, name, _handler_defaults(name), _handler_schema(name))
 
 
-def _write(tenant_id: UUID, name: str, spec: JobTypeSpec, precondition: Precondition | None) -> tuple[JobType, bool]:
+def _write(
+    tenant_id: UUID, name: str, spec: JobTypeSpec, precondition: Precondition | None, max_types: int | None
+) -> tuple[JobType, bool]:
     with tenant_tx(tenant_id):
         # Locked, so that the version that was judged is the one that is replaced.
         row = JobType.objects.select_for_update().filter(tenant_id=tenant_id, name=name).first()
         is_new = row is None
-        if precondition is not None and not precondition(None if row is None else row.version):
-            raise PreconditionFailed("The job type is not in the version that If-Match names.")
+        _check_precondition(precondition, row)
         if row is None:
+            _check_quota(tenant_id, max_types)
             row = JobType(id=new_id(), tenant_id=tenant_id, name=name, version=0)
         row.executor, row.handler, row.defaults = spec.executor, spec.handler, spec.defaults
+        row.payload_schema = spec.payload_schema
         row.http_sealed = None if spec.http is None else _seal_target(row, spec.http)
         row.version += 1
         row.updated_at = Now()  # the database's clock, read back below
         row.save(force_insert=is_new, force_update=not is_new)
         row.refresh_from_db()
     return row, is_new
+
+
+def _check_precondition(precondition: Precondition | None, row: JobType | None) -> None:
+    if precondition is not None and not precondition(None if row is None else row.version):
+        raise PreconditionFailed("The job type is not in the version that If-Match names.")
+
+
+def _check_quota(tenant_id: UUID, max_types: int | None) -> None:
+    if max_types is None:
+        return
+    # One at a time, until the commit, so that two new types do not both take the last place.
+    run_statement(_SQL / "lock_job_types.sql", {"tenant": tenant_id})
+    used = JobType.objects.filter(tenant_id=tenant_id).count()
+    if used >= max_types:
+        raise QuotaExceeded("job_types", limit=max_types, used=used)
 
 
 def _seal_target(row: JobType, target: HttpTarget) -> bytes:
@@ -229,6 +317,7 @@ def _view(row: JobType) -> JobTypeView:
         executor=row.executor,
         http=_open_target(row),
         handler=row.handler,
+        payload_schema=row.payload_schema,
         defaults=row.defaults,
         on_crash=row.on_crash,
         version=row.version,

@@ -40,6 +40,7 @@ class JobType(models.Model):
     executor = models.TextField()
     http_sealed = models.BinaryField(null=True)
     handler = models.TextField(null=True)
+    payload_schema = models.JSONField(null=True)
     defaults = models.JSONField(default=dict)
     on_crash = models.TextField(default="retry")
     version = models.IntegerField(default=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from jobservice.jobs.field_checks import Fields
@@ -28,6 +29,17 @@ def read_options(fields: Fields) -> dict[str, Any]:
         "retry": _read_retry(fields),
     }
     return {name: value for name, value in options.items() if value is not None}
+
+
+def merge_retry(of_type: Mapping[str, Any], of_job: Mapping[str, Any]) -> dict[str, Any]:
+    """The retry settings of a job: its own replace its type's, key by key.
+
+    A schedule outdoes a strategy, so a job that names a strategy and no schedule does not take its type's schedule.
+    """
+    merged = {**of_type, **of_job}
+    if "strategy" in of_job and "schedule_seconds" not in of_job:
+        merged.pop("schedule_seconds", None)
+    return merged
 
 
 def _read_retry(fields: Fields) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from tenants.rls import grant
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("jobs", "0001_initial")]
+    dependencies: ClassVar = [("jobs", "0002_payload_schema")]
     operations: ClassVar = [
         grant("idempotency_key", web="UPDATE (fingerprint, status, answer_sealed, created_at)"),
     ]
