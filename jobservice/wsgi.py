@@ -11,7 +11,7 @@ from django.urls import get_resolver
 application = get_wsgi_application()
 
 # After the application, because these need Django's apps to be ready.
-from jobservice.jobs.job_types import load_operator_handlers  # noqa: E402
+from jobservice.jobs.operator_handlers import load_operator_handlers  # noqa: E402
 from tenants.boot import check_boot, exit_on_fault  # noqa: E402
 
 # Import every view now: one that does not declare who may call it must stop the process, not a request.

@@ -87,7 +87,7 @@ def accept_jobs(
         time = CheckTime()
         types = resolve_types(tenant_id, {submission.type for submission in submissions})
         plans = [
-            _plan(tenant_id, submission, types.get(submission.type), blobs, queues=queues, time=time)
+            _plan(submission, types.get(submission.type), blobs, queues=queues, time=time)
             for submission, blobs in zip(submissions, sealed, strict=True)
         ]
         if is_atomic and any(isinstance(plan, JobserviceError) for plan in plans):
@@ -106,7 +106,6 @@ def _seal(tenant_id: UUID, submission: Submission) -> dict[str, SealedBlob]:
 
 
 def _plan(
-    tenant_id: UUID,
     submission: Submission,
     job_type: ResolvedType | None,
     blobs: Mapping[str, SealedBlob],
@@ -120,7 +119,7 @@ def _plan(
     if queues is not None and options["queue"] not in queues:
         return Forbidden(f"The API key may not submit jobs to the queue {options['queue']}.")
     # In the transaction, because the types were read in it; nothing is locked yet, and the check is bounded.
-    refusal = check_payload(tenant_id, job_type, submission.payload, time=time)
+    refusal = check_payload(job_type, submission.payload, time=time)
     return refusal or _PlannedJob(new_id(), submission, job_type, options, blobs)
 
 

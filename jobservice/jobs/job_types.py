@@ -6,26 +6,27 @@ import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import IntegrityError
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from jobservice.env import ConfigurationError
 from jobservice.errors import Conflict, Fault, Invalid, JobserviceError, NotFound, QuotaExceeded
-from jobservice.handlers import builtin as _builtin  # noqa: F401 (registers echo, sleep and fail)
-from jobservice.handlers.registry import find_handler, handler_names, load_handlers
 from jobservice.ids import new_id
 from jobservice.jobs.cursors import CursorScope
 from jobservice.jobs.field_checks import NAME
 from jobservice.jobs.job_type_spec import HttpTarget, JobTypeSpec, parse_job_type
 from jobservice.jobs.models import JobType, LiveJob
-from jobservice.jobs.payload_schema import Schema, SchemaKey, keep_handler_schema, read_payload_schema
+from jobservice.jobs.operator_handlers import (
+    handler_defaults,
+    handler_schema,
+    handler_schema_keys,
+    installed_handlers,
+)
+from jobservice.jobs.payload_schema import Schema, SchemaKey, TypeSchema
 from jobservice.jobs.submission import HTTP_REQUEST
 from jobservice.logs import log_event
 from jobservice.statements import run_statement
@@ -104,7 +105,7 @@ def put_job_type(
         raise Invalid([Fault("/name", "bad-format", "A name is a-z or 0-9, then at most 99 of a-z, 0-9, . _ and -.")])
     if is_built_in(name):
         raise Conflict(_BUILT_IN.format(name))
-    spec = parse_job_type(raw, handlers=_handlers())
+    spec = parse_job_type(raw, handlers=installed_handlers())
     tenant_keys(tenant_id)  # loaded before the transaction that seals
     try:
         row, is_new = _write(tenant_id, name, spec, precondition, max_types)
@@ -118,7 +119,7 @@ def put_job_type(
 def delete_job_type(tenant_id: UUID, name: str, *, precondition: Precondition | None = None) -> None:
     """Forget the tenant's type of this name. `precondition` is as for `put_job_type`.
 
-    Raises `NotFound`, `PreconditionFailed`, and `Conflict` for a built-in name or while jobs of the type are unfinished.
+    Raises `NotFound`, `PreconditionFailed`, and `Conflict` for a built-in name or while it has unfinished jobs.
     A job that is accepted at the same moment is not seen: it ends as one whose type is gone.
     """
     if is_built_in(name):
@@ -130,7 +131,9 @@ def delete_job_type(tenant_id: UUID, name: str, *, precondition: Precondition | 
         _check_precondition(precondition, row)
         unfinished = LiveJob.objects.filter(tenant_id=tenant_id, type=name).count()
         if unfinished:
-            detail = f"The type has {unfinished} unfinished jobs, whose work would be lost; cancel them or let them end."
+            detail = (
+                f"The type has {unfinished} unfinished jobs, whose work would be lost; cancel them or let them end."
+            )
             raise Conflict(detail)
         row.delete()
     log_event("job_type_deleted", tenant_id=str(tenant_id))
@@ -156,7 +159,7 @@ def list_job_types(tenant_id: UUID, *, limit: int, cursor: str | None = None) ->
     after = None if cursor is None else scope.read(cursor)
     with tenant_tx(tenant_id):
         rows = {row.name: row for row in JobType.objects.filter(tenant_id=tenant_id).order_by("-id")}
-    names = [name for name in rows if not is_built_in(name)] + sorted({HTTP_REQUEST, *_handlers()})
+    names = [name for name in rows if not is_built_in(name)] + sorted({HTTP_REQUEST, *installed_handlers()})
     marks = [_mark(name) for name in names]
     if after is not None and after not in marks:
         raise Invalid([Fault("/cursor", "bad-cursor", "The list has changed; start again from its beginning.")])
@@ -191,31 +194,7 @@ def http_target(tenant_id: UUID, name: str) -> HttpTarget | None:
 
 def is_built_in(name: str) -> bool:
     """Whether the type belongs to every tenant, and to none to change."""
-    return name == HTTP_REQUEST or name in _handlers()
-
-
-def load_operator_handlers() -> None:
-    """Import the handlers now rather than in the first request. Raises `ConfigurationError`."""
-    _handlers()
-
-
-@lru_cache(maxsize=1)
-def _handlers() -> frozenset[str]:
-    load_handlers(settings.ENVIRONMENT.handlers)
-    for name in handler_names():
-        _compile_handler_schema(name)
-    return frozenset(handler_names())
-
-
-def _compile_handler_schema(name: str) -> None:
-    schema = _handler_schema(name)
-    if schema is None:
-        return
-    engine, faults = read_payload_schema(schema)
-    if engine is None:
-        problem = f"{faults[0].pointer or 'it'}: {faults[0].detail}"
-        raise ConfigurationError(f"The payload_schema of the handler {name} cannot be used: {problem}")
-    keep_handler_schema(name, engine)
+    return name == HTTP_REQUEST or name in installed_handlers()
 
 
 def _mark(name: str) -> bytes:
@@ -223,42 +202,25 @@ def _mark(name: str) -> bytes:
     return hashlib.sha256(name.encode()).digest()[:_MARK_BYTES]
 
 
-def _handler_defaults(name: str | None) -> dict[str, Any]:
-    handler = find_handler(name) if name else None
-    if handler is None:
-        return {}
-    known = {"timeout_seconds": handler.timeout_seconds, "max_attempts": handler.max_attempts}
-    return {option: value for option, value in known.items() if value is not None}
-
-
-def _handler_schema(name: str | None) -> Schema | None:
-    handler = find_handler(name) if name else None
-    return None if handler is None else handler.payload_schema
-
-
-def _handler_schema_keys(name: str | None) -> tuple[SchemaKey, ...]:
-    return () if _handler_schema(name) is None else (SchemaKey(handler=name),)
-
-
 def _resolve_built_in(name: str) -> ResolvedType:
     view = _built_in_view(name)
-    pool, schemas = POOLS[view.executor], _handler_schema_keys(view.handler)
+    pool, schemas = POOLS[view.executor], handler_schema_keys(view.handler)
     return ResolvedType(name, view.executor, view.handler, pool, view.defaults, schemas)
 
 
 def _resolve_row(row: JobType, *, has_schema: bool) -> ResolvedType:
-    defaults = {**_handler_defaults(row.handler), **row.defaults}
+    defaults = {**handler_defaults(row.handler), **row.defaults}
     # A type that is done by a handler keeps to the handler's schema as well as to its own.
-    schemas = _handler_schema_keys(row.handler)
+    schemas = handler_schema_keys(row.handler)
     if has_schema:
-        schemas += (SchemaKey(tenant_id=row.tenant_id, type_id=row.id, version=row.version),)
+        schemas += (TypeSchema(row.tenant_id, row.id, row.version),)
     return ResolvedType(row.name, row.executor, row.handler, POOLS[row.executor], defaults, schemas)
 
 
 def _built_in_view(name: str) -> JobTypeView:
     if name == HTTP_REQUEST:
         return JobTypeView(None, name, "http", None, None, {})
-    return JobTypeView(None, name, "handler", None, name, _handler_defaults(name), _handler_schema(name))
+    return JobTypeView(None, name, "handler", None, name, handler_defaults(name), handler_schema(name))
 
 
 def _write(

@@ -11,7 +11,7 @@ import json
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Hashable
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -46,13 +46,22 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 @dataclass(frozen=True, slots=True)
-class SchemaKey:
-    """Which schema: of a version of a type of a tenant, or of an operator's handler."""
+class HandlerSchema:
+    """Names the schema of an operator's handler."""
 
-    handler: str | None = None
-    tenant_id: UUID | None = None
-    type_id: UUID | None = None
-    version: int = 0
+    handler: str
+
+
+@dataclass(frozen=True, slots=True)
+class TypeSchema:
+    """Names the schema of a version of a tenant's type. A type that is deleted and made anew has another id."""
+
+    tenant_id: UUID
+    type_id: UUID
+    version: int
+
+
+SchemaKey = HandlerSchema | TypeSchema
 
 
 class TypeWithSchemas(Protocol):
@@ -85,9 +94,7 @@ def read_payload_schema(raw: object) -> tuple[SchemaEngine | None, list[Fault]]:
         return None, [refused.fault]
 
 
-def check_payload(
-    tenant_id: UUID, job_type: TypeWithSchemas, payload: bytes, *, time: CheckTime
-) -> JobserviceError | None:
+def check_payload(job_type: TypeWithSchemas, payload: bytes, *, time: CheckTime) -> JobserviceError | None:
     """Why the payload may not be one of the type's; None when it may. Costs next to nothing without a schema."""
     if not job_type.schemas:
         return None
@@ -95,7 +102,7 @@ def check_payload(
     meter = time.meter(len(payload))
     try:
         for key in job_type.schemas:
-            if faults := _check(_find_engine(tenant_id, key), value, payload, meter):
+            if faults := _check(_find_engine(key), value, payload, meter):
                 return Invalid(faults)
     except TooComplex:
         detail = "To check it against its type's schema takes too long; send less, or simplify the schema."
@@ -109,7 +116,7 @@ def check_payload(
 
 def keep_handler_schema(name: str, engine: SchemaEngine) -> None:
     """Keep the compiled schema of an operator's handler for as long as the process lives."""
-    _of_handlers[SchemaKey(handler=name)] = engine
+    _of_handlers[name] = engine
 
 
 def _check(engine: SchemaEngine, value: object, payload: bytes, meter: Meter) -> list[Fault]:
@@ -175,22 +182,25 @@ def _has_long_integer(payload: bytes) -> bool:
     return found
 
 
+_of_handlers: dict[str, SchemaEngine] = {}
+
+
 class _EngineCache:
     """The schemas used last, bounded in number and memory. Threads share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._engines: OrderedDict[Hashable, tuple[SchemaEngine, int]] = OrderedDict()
+        self._engines: OrderedDict[TypeSchema, tuple[SchemaEngine, int]] = OrderedDict()
         self._bytes = 0
 
-    def get(self, key: Hashable) -> SchemaEngine | None:
+    def get(self, key: TypeSchema) -> SchemaEngine | None:
         with self._lock:
             if key not in self._engines:
                 return None
             self._engines.move_to_end(key)
             return self._engines[key][0]
 
-    def keep(self, key: Hashable, engine: SchemaEngine, size: int) -> None:
+    def keep(self, key: TypeSchema, engine: SchemaEngine, size: int) -> None:
         with self._lock:
             _, replaced = self._engines.pop(key, (None, 0))
             self._engines[key] = (engine, size)
@@ -201,20 +211,21 @@ class _EngineCache:
 
 
 _cache = _EngineCache()
-_of_handlers: dict[SchemaKey, SchemaEngine] = {}
 
 
-def _find_engine(tenant_id: UUID, key: SchemaKey) -> SchemaEngine:
-    engine = _of_handlers.get(key) or _cache.get(key)
-    if engine is None:
-        with tenant_tx(tenant_id):
-            stored = JobType.objects.filter(tenant_id=tenant_id, id=key.type_id).values_list(
-                "payload_schema", flat=True
-            )
-            # Whoever changes the type meanwhile changes what its next jobs must keep to.
-            schema = next(iter(stored), None)
-        engine = _compile(True if schema is None else schema)
-        _cache.keep(key, engine, _memory(engine.document, schema))
+def _find_engine(key: SchemaKey) -> SchemaEngine:
+    if isinstance(key, HandlerSchema):
+        return _of_handlers[key.handler]
+    return _cache.get(key) or _load(key)
+
+
+def _load(key: TypeSchema) -> SchemaEngine:
+    with tenant_tx(key.tenant_id):
+        row = JobType.objects.filter(tenant_id=key.tenant_id, id=key.type_id).only("payload_schema").first()
+    # Whoever changes or deletes the type at this moment decides what its next jobs must keep to.
+    schema = True if row is None or row.payload_schema is None else row.payload_schema
+    engine = _compile(schema)
+    _cache.keep(key, engine, _memory(engine.document, schema))
     return engine
 
 

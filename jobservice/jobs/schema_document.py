@@ -42,6 +42,7 @@ ASSERTIONS = frozenset(
 _ASIDE_ONE = frozenset({"contentSchema"})
 _ASIDE_BY_NAME = frozenset({"$defs", "definitions"})
 
+
 @dataclass(frozen=True, slots=True)
 class Subschema:
     """One row: `body` has row numbers where subschemas stood. Sizes are of compiled patterns, in bytes.

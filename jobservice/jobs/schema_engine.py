@@ -63,7 +63,7 @@ class Meter:
     def __init__(self, *, seconds: float) -> None:
         self._began = time.thread_time()
         self._until = self._began + seconds
-        self.steps = 0
+        self.steps = 0.0
         self.is_spent = False
 
     @property
@@ -148,7 +148,7 @@ _running = _Running()
 
 
 class _Guard:
-    """The validator's keyword that comes before a subschema. Its `validate` is the one hot place: it is written flat."""
+    """The validator's keyword that comes before a subschema. `validate` is the one hot place, hence written flat."""
 
     __slots__ = ("_per_character", "_per_member", "_per_name_character", "_weight")
 

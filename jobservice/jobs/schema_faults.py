@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -47,10 +48,9 @@ _RULES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
 def find_faults(engine: SchemaEngine, payload: object, *, pointer: str, meter: Meter) -> list[Fault]:
     """At least one fault, at most `MAX_FAULTS`, of a payload that does not fit."""
     faults: list[Fault] = []
-    try:
-        faults.extend(islice(_Walk(engine, meter).faults(0, payload, pointer), MAX_FAULTS))
-    except (TooComplex, RecursionError):
-        pass
+    with suppress(TooComplex, RecursionError):
+        for fault in islice(_Walk(engine, meter).faults(0, payload, pointer), MAX_FAULTS):
+            faults.append(fault)  # noqa: PERF402 (what was found before an exception counts)
     return faults or [Fault(pointer, MISMATCH, "It breaks the schema in a place that takes too long to find.")]
 
 
@@ -185,5 +185,3 @@ def _show(rule: Any) -> str:
 def _show_types(rule: str | list[str]) -> str:
     names = [rule] if isinstance(rule, str) else rule
     return " or ".join(_ARTICLES.get(name, f"a {name}") for name in names)
-
-

@@ -1,0 +1,58 @@
+"""The handlers that the operator installed, as job types see them: their names, defaults and payload schemas."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+
+from jobservice.env import ConfigurationError
+from jobservice.handlers import builtin as _builtin  # noqa: F401 (registers echo, sleep and fail)
+from jobservice.handlers.registry import find_handler, handler_names, load_handlers
+from jobservice.jobs.payload_schema import HandlerSchema, Schema, SchemaKey, keep_handler_schema, read_payload_schema
+
+
+def load_operator_handlers() -> None:
+    """Import the handlers and compile their schemas now rather than in a request. Raises `ConfigurationError`."""
+    installed_handlers()
+
+
+@lru_cache(maxsize=1)
+def installed_handlers() -> frozenset[str]:
+    """The names, the built-in ones included."""
+    load_handlers(settings.ENVIRONMENT.handlers)
+    for name in handler_names():
+        _compile_schema(name)
+    return frozenset(handler_names())
+
+
+def handler_defaults(name: str | None) -> dict[str, Any]:
+    """The options that the jobs of a handler have unless they or their type say otherwise."""
+    handler = find_handler(name) if name else None
+    if handler is None:
+        return {}
+    known = {"timeout_seconds": handler.timeout_seconds, "max_attempts": handler.max_attempts}
+    return {option: value for option, value in known.items() if value is not None}
+
+
+def handler_schema(name: str | None) -> Schema | None:
+    """What the payloads of a handler must keep to; None for anything."""
+    handler = find_handler(name) if name else None
+    return None if handler is None else handler.payload_schema
+
+
+def handler_schema_keys(name: str | None) -> tuple[SchemaKey, ...]:
+    """The name of the handler's schema, if it has one."""
+    return () if name is None or handler_schema(name) is None else (HandlerSchema(name),)
+
+
+def _compile_schema(name: str) -> None:
+    schema = handler_schema(name)
+    if schema is None:
+        return
+    engine, faults = read_payload_schema(schema)
+    if engine is None:
+        problem = f"{faults[0].pointer}: {faults[0].detail}" if faults[0].pointer else faults[0].detail
+        raise ConfigurationError(f"The payload_schema of the handler {name} cannot be used: {problem}")
+    keep_handler_schema(name, engine)
