@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from jobservice.egress.headers import check_headers
 from jobservice.egress.policy import check_url
@@ -13,7 +13,8 @@ from jobservice.errors import EgressRefused, Fault, Invalid
 from jobservice.jobs.egress_policy import egress_policy
 from jobservice.jobs.field_checks import Fields, compact_json, refusal
 from jobservice.jobs.options import OPTION_FIELDS, read_options
-from jobservice.jobs.payload_schema import Schema, read_payload_schema
+from jobservice.jobs.schema_compiling import Schema, compile_schema
+from jobservice.jobs.schema_document import SchemaRefused
 
 # Shown in place of every header's value; written back, it would replace the value by itself.
 MASK = "***"
@@ -141,11 +142,13 @@ def _read_payload_schema(fields: Fields) -> Schema | None:
     schema = fields.raw.get("payload_schema")
     if schema is None:
         return None
-    _, faults = read_payload_schema(schema)
-    pointer = fields.pointer("payload_schema")
-    fields.faults.extend(Fault(f"{pointer}{fault.pointer}", fault.code, fault.detail) for fault in faults)
-    # What is neither an object nor a boolean has a fault, so that nothing is made of it.
-    return schema if isinstance(schema, dict | bool) else None
+    try:
+        compile_schema(schema)
+    except SchemaRefused as refused:
+        fault = refused.fault
+        fields.faults.append(Fault(f"{fields.pointer('payload_schema')}{fault.pointer}", fault.code, fault.detail))
+        return None
+    return cast(Schema, schema)
 
 
 def _read_defaults(fields: Fields) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from jobservice.jobs.operator_handlers import (
     handler_schema_keys,
     installed_handlers,
 )
-from jobservice.jobs.payload_schema import Schema, SchemaKey, TypeSchema
+from jobservice.jobs.payload_schema import SchemaKey, TypeSchema
+from jobservice.jobs.schema_compiling import Schema
 from jobservice.jobs.submission import HTTP_REQUEST
 from jobservice.logs import log_event
 from jobservice.statements import run_statement

@@ -10,7 +10,9 @@ from django.conf import settings
 from jobservice.env import ConfigurationError
 from jobservice.handlers import builtin as _builtin  # noqa: F401 (registers echo, sleep and fail)
 from jobservice.handlers.registry import find_handler, handler_names, load_handlers
-from jobservice.jobs.payload_schema import HandlerSchema, Schema, SchemaKey, keep_handler_schema, read_payload_schema
+from jobservice.jobs.payload_schema import HandlerSchema, SchemaKey, keep_handler_schema
+from jobservice.jobs.schema_compiling import Schema, compile_schema
+from jobservice.jobs.schema_document import SchemaRefused
 
 
 def load_operator_handlers() -> None:
@@ -51,8 +53,10 @@ def _compile_schema(name: str) -> None:
     schema = handler_schema(name)
     if schema is None:
         return
-    engine, faults = read_payload_schema(schema)
-    if engine is None:
-        problem = f"{faults[0].pointer}: {faults[0].detail}" if faults[0].pointer else faults[0].detail
-        raise ConfigurationError(f"The payload_schema of the handler {name} cannot be used: {problem}")
-    keep_handler_schema(name, engine)
+    try:
+        keep_handler_schema(name, compile_schema(schema))
+    except SchemaRefused as refused:
+        place = f"{refused.fault.pointer}: " if refused.fault.pointer else ""
+        raise ConfigurationError(
+            f"The payload_schema of the handler {name} cannot be used: {place}{refused.fault.detail}"
+        ) from None

@@ -1,8 +1,8 @@
-"""Payload schemas of job types: whether one may be stored, and whether a job's payload keeps to its type's.
+"""Whether a job's payload keeps to the payload schemas of its type.
 
 A schema may hold examples and is shown to whoever may read types, so it is stored in the clear. Compiled schemas are
-kept per process by the type's row and version. See schema_document for what a schema may be, schema_engine for how a
-check ends in time, and schema_faults for what its author is told.
+kept per process by the type's row and version. See schema_compiling and schema_document for what may be a schema,
+schema_engine for how a check ends in time, and schema_faults for what the client is told.
 """
 
 from __future__ import annotations
@@ -13,36 +13,28 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
-from jsonschema_rs import Draft202012Validator, ValidationError
-
 from jobservice.errors import Conflict, Fault, Invalid, JobserviceError
-from jobservice.jobs.field_checks import compact_json
 from jobservice.jobs.models import JobType
-from jobservice.jobs.schema_document import SCHEMA_URI, SchemaDocument, SchemaRefused, escape, read_document
+from jobservice.jobs.schema_compiling import compile_schema
+from jobservice.jobs.schema_document import SchemaDocument, SchemaRefused
 from jobservice.jobs.schema_engine import Meter, SchemaEngine, TooComplex
 from jobservice.jobs.schema_faults import find_faults
 from tenants.context import tenant_tx
 
-Schema = dict[str, Any] | bool
-
-MAX_SCHEMA_BYTES = 64 * 1024
 # Processor seconds that a check may cost: for each payload, for each of its bytes, and once more for all of a request.
 SECONDS_PER_PAYLOAD = 0.001
 SECONDS_PER_BYTE = 0.07 / 1024**2
 SPARE_SECONDS = 0.03
 
 _MAX_CACHED = 500
-# Compiled schemas take about this many times their text, and their patterns' sizes besides.
-_COMPILED_FACTOR = 20
+# What a subschema takes when it is compiled, at most, measured; patterns take their sizes besides.
+_SUBSCHEMA_BYTES = 10_000
 _MAX_CACHED_BYTES = 64 * 1024**2
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
-# A NUL as JSON writes it: \u0000 after an even number of backslashes.
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,29 +78,23 @@ class CheckTime:
         self._spare -= max(0.0, min(self._spare, meter.used_seconds - _own_seconds(payload_bytes)))
 
 
-def read_payload_schema(raw: object) -> tuple[SchemaEngine | None, list[Fault]]:
-    """The compiled schema, or why it may not be one: faults with pointers into the schema."""
-    try:
-        return _compile(raw), []
-    except SchemaRefused as refused:
-        return None, [refused.fault]
-
-
 def check_payload(job_type: TypeWithSchemas, payload: bytes, *, time: CheckTime) -> JobserviceError | None:
     """Why the payload may not be one of the type's; None when it may. Costs next to nothing without a schema."""
     if not job_type.schemas:
         return None
+    try:
+        engines = [_find_engine(key) for key in job_type.schemas]
+    except SchemaRefused:
+        return Conflict("The type's payload_schema is none that this version of the service takes; put it again.")
     value = json.loads(payload)
     meter = time.meter(len(payload))
     try:
-        for key in job_type.schemas:
-            if faults := _check(_find_engine(key), value, payload, meter):
+        for engine in engines:
+            if faults := _check(engine, value, payload, meter):
                 return Invalid(faults)
     except TooComplex:
         detail = "To check it against its type's schema takes too long; send less, or simplify the schema."
         return Invalid([Fault("/payload", "too-complex", detail)])
-    except SchemaRefused:
-        return Conflict("The type's payload_schema is none that this version of the service takes; put it again.")
     finally:
         time.settle(meter, len(payload))
     return None
@@ -127,42 +113,6 @@ def _check(engine: SchemaEngine, value: object, payload: bytes, meter: Meter) ->
     if engine.fits(value, meter=meter):
         return []
     return find_faults(engine, value, pointer="/payload", meter=meter)
-
-
-def _compile(raw: object) -> SchemaEngine:
-    if not isinstance(raw, dict | bool):
-        raise SchemaRefused("", "wrong-type", "A schema must be an object or a boolean.")
-    _check_text(raw)
-    if isinstance(raw, dict) and raw.get("$schema", SCHEMA_URI) not in (SCHEMA_URI, f"{SCHEMA_URI}#"):
-        raise SchemaRefused("/$schema", "not-supported", f"The only dialect is {SCHEMA_URI}.")
-    try:
-        _meta_schema().validate(raw)
-    except ValidationError as error:
-        pointer = "".join(f"/{escape(str(part)[:200])}" for part in error.instance_path)
-        detail = f"It breaks the rule of JSON Schema 2020-12 for {error.schema_path[-1]}."
-        raise SchemaRefused(pointer, "bad-format", detail) from None
-    document = read_document(raw)
-    try:
-        return SchemaEngine(document)
-    except ValueError:
-        raise SchemaRefused("", "bad-format", "The validator does not take this schema.") from None
-
-
-def _check_text(raw: Schema) -> None:
-    try:
-        text = compact_json(raw)
-    except (ValueError, TypeError, RecursionError):
-        raise SchemaRefused("", "bad-format", "It has a value that JSON cannot hold, or is nested too deep.") from None
-    if len(text) > MAX_SCHEMA_BYTES:
-        raise SchemaRefused("", "too-long", f"A schema may have at most {MAX_SCHEMA_BYTES} bytes of JSON.")
-    if _NUL.search(text):
-        raise SchemaRefused("", "bad-format", "It has a character that cannot be stored.")
-
-
-@lru_cache(maxsize=1)
-def _meta_schema() -> Draft202012Validator:
-    # By reference, so that the document is a value here and its own $schema is not followed.
-    return Draft202012Validator({"$ref": SCHEMA_URI}, offline=True)
 
 
 def _own_seconds(payload_bytes: int) -> float:
@@ -224,10 +174,10 @@ def _load(key: TypeSchema) -> SchemaEngine:
         row = JobType.objects.filter(tenant_id=key.tenant_id, id=key.type_id).only("payload_schema").first()
     # Whoever changes or deletes the type at this moment decides what its next jobs must keep to.
     schema = True if row is None or row.payload_schema is None else row.payload_schema
-    engine = _compile(schema)
-    _cache.keep(key, engine, _memory(engine.document, schema))
+    engine = compile_schema(schema)
+    _cache.keep(key, engine, _memory(engine.document))
     return engine
 
 
-def _memory(document: SchemaDocument, schema: object) -> int:
-    return len(compact_json(schema)) * _COMPILED_FACTOR + document.pattern_bytes + 4096
+def _memory(document: SchemaDocument) -> int:
+    return len(document.rows) * _SUBSCHEMA_BYTES + document.pattern_bytes

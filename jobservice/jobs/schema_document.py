@@ -17,9 +17,9 @@ from jobservice.errors import Fault
 from jobservice.jobs.pattern_sizes import PatternSizes
 
 SCHEMA_URI = "https://json-schema.org/draft/2020-12/schema"
-MAX_SUBSCHEMAS = 5_000
+MAX_SUBSCHEMAS = 3_000
 # One value may meet this many subschemas, through references and combinations of them (not counting its members).
-MAX_IN_PLACE = 1_000
+MAX_IN_PLACE = 500
 # And this many inside one another: the validator's recursion, and so the thread's stack, grows with it.
 MAX_NESTING = 64
 

@@ -91,7 +91,8 @@ class SchemaEngine:
     def __init__(self, document: SchemaDocument) -> None:
         """Raises `ValueError` when the validator does not take the schema."""
         self.document = document
-        rows = {str(at): self._guarded(row) for at, row in enumerate(document.rows) if not _is_cheap(row)}
+        self._is_cheap = [_is_cheap(row) for row in document.rows]
+        rows = {str(at): self._guarded(row) for at, row in enumerate(document.rows) if not self._is_cheap[at]}
         self._registry = Registry([(_URI, {"$defs": rows})], retriever=_refuse)
         self._whole = self._compile(self._place(0))
 
@@ -118,7 +119,9 @@ class SchemaEngine:
         )
 
     def _guarded(self, row: Subschema) -> Body:
-        return {"allOf": [{_GUARD: _limits(self.document, row)}, self._emit(row.body)]}
+        body = row.body if not isinstance(row.body, bool) else {}
+        loops = {keyword: self._is_cheap[body[keyword]] for keyword in _LOOPS_ON & body.keys()}
+        return {"allOf": [{_GUARD: _limits(row, body, loops)}, self._emit(row.body)]}
 
     def _emit(self, body: Body) -> Body:
         """The subschema as JSON Schema again, with a reference where a row's number stands."""
@@ -136,8 +139,7 @@ class SchemaEngine:
         return value
 
     def _place(self, row: int) -> Body:
-        subschema = self.document.rows[row]
-        return subschema.body if _is_cheap(subschema) else {"$ref": f"{_URI}#/$defs/{row}"}
+        return self.document.rows[row].body if self._is_cheap[row] else {"$ref": f"{_URI}#/$defs/{row}"}
 
 
 class _Running(threading.local):
@@ -176,12 +178,14 @@ class _Guard:
                 meter.reserve(len(value) * self._per_character)
 
 
-def _limits(document: SchemaDocument, row: Subschema) -> list[float]:
-    """What a guard needs to know: its steps, then seconds per member, per character of a name, per character."""
-    body = row.body if not isinstance(row.body, bool) else {}
+def _limits(row: Subschema, body: Mapping[str, Any], loops: Mapping[str, bool]) -> list[float]:
+    """What a guard needs to know: its steps, then seconds per member, per character of a name, per character.
+
+    `loops` says of each keyword that goes on when a guard refuses whether its subschema is cheap.
+    """
     per_member = _PER_NAME * len(body.get("patternProperties", ()))
-    for keyword in _LOOPS_ON & body.keys():
-        if not _is_cheap(document.rows[body[keyword]]):
+    for keyword, is_cheap in loops.items():
+        if not is_cheap:
             per_member += _PER_REFUSAL
         if keyword != "contains":
             per_member += _PER_UNEVALUATED * row.in_place
