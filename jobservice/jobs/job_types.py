@@ -125,10 +125,12 @@ def delete_job_type(tenant_id: UUID, name: str, *, precondition: Precondition | 
     """
     if is_built_in(name):
         raise Conflict(_BUILT_IN.format(name))
+    if not NAME.fullmatch(name):
+        raise _unknown()
     with tenant_tx(tenant_id):
         row = JobType.objects.select_for_update().filter(tenant_id=tenant_id, name=name).first()
         if row is None:
-            raise NotFound("There is no job type of this name.")
+            raise _unknown()
         _check_precondition(precondition, row)
         unfinished = LiveJob.objects.filter(tenant_id=tenant_id, type=name).count()
         if unfinished:
@@ -196,6 +198,11 @@ def http_target(tenant_id: UUID, name: str) -> HttpTarget | None:
 def is_built_in(name: str) -> bool:
     """Whether the type belongs to every tenant, and to none to change."""
     return name == HTTP_REQUEST or name in installed_handlers()
+
+
+def _unknown() -> NotFound:
+    """The same for a name of nothing and another tenant's; it does not repeat the name."""
+    return NotFound("There is no job type of this name.")
 
 
 def _mark(name: str) -> bytes:

@@ -1,11 +1,17 @@
-"""PUT and GET /v1/job-types/{name}, GET /v1/job-types."""
+"""PUT, GET and DELETE /v1/job-types/{name}, GET /v1/job-types."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from jobservice.handlers import handler, registry
+from jobservice.ids import JOB, parse_id
+from jobservice.jobs import operator_handlers
+from jobservice.jobs.models import Job, LiveJob
+from tenants.tenancy import find_tenant, set_quotas
 from tests.api.keys import faults, make_key, problem, without_request_id
 
 pytestmark = pytest.mark.django_db
@@ -81,6 +87,8 @@ def test_another_tenants_type_is_answered_as_an_unknown_one(api: Any, tenant: An
 def test_each_operation_needs_a_key_and_its_scope(api: Any, tenant: Any) -> None:
     problem(api.put("/v1/job-types/mine", HTTP), 401, "unauthenticated")
     problem(api.put("/v1/job-types/mine", HTTP, key=make_key(tenant, "jobs:read")), 403, "insufficient-scope")
+    problem(delete(api, "mine", key=None), 401, "unauthenticated")
+    problem(delete(api, "mine", key=make_key(tenant, "jobs:read", "jobs:write")), 403, "insufficient-scope")
     for path in ("/v1/job-types", "/v1/job-types/echo"):
         problem(api.get(path), 401, "unauthenticated")
         problem(api.get(path, key=make_key(tenant, "types:write")), 403, "insufficient-scope")
@@ -103,7 +111,11 @@ def test_a_job_of_the_type_takes_its_defaults(api: Any, tenant: Any) -> None:
         ({"executor": "shell"}, {("/executor", "out-of-range")}),
         ({"executor": "handler", "handler": "nobodys"}, {("/handler", "out-of-range")}),
         ({**HTTP, "handler": "echo"}, {("/handler", "conflicting-fields")}),
-        ({**HTTP, "payload_schema": {}}, {("/payload_schema", "not-supported")}),
+        ({**HTTP, "payload_schema": []}, {("/payload_schema", "wrong-type")}),
+        ({**HTTP, "payload_schema": {"type": "strin"}}, {("/payload_schema/type", "bad-format")}),
+        ({**HTTP, "payload_schema": {"$ref": "http://x/"}}, {("/payload_schema/$ref", "not-supported")}),
+        ({**HTTP, "payload_schema": {"const": "a\0"}}, {("/payload_schema", "bad-format")}),
+        ({"payload_schema": 1}, {("/executor", "required"), ("/payload_schema", "wrong-type")}),
         ({**HTTP, "on_crash": "discard"}, {("/on_crash", "not-supported")}),
         ({**HTTP, "shell": 1}, {("/shell", "unknown-field")}),
         ({**HTTP, "defaults": {"tags": {}}}, {("/defaults/tags", "unknown-field")}),
@@ -137,3 +149,192 @@ def test_a_refused_url_is_a_problem_of_its_own(api: Any, tenant: Any) -> None:
 def test_a_name_out_of_form_cannot_be_put_and_is_not_found(api: Any, tenant: Any, name: str) -> None:
     assert faults(api.put(f"/v1/job-types/{name}", HTTP, key=tenant.api_key)) == {("/name", "bad-format")}
     problem(api.get(f"/v1/job-types/{name}", key=tenant.api_key), 404, "not-found")
+
+
+SCHEMA = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "An invoice: ä, \\u0000, 1e3",
+    "type": "object",
+    "required": ["number"],
+    "properties": {"number": {"type": "integer", "minimum": 1}, "lines": {"items": {"$ref": "#/$defs/line"}}},
+    "$defs": {"line": {"type": "string", "maxLength": 3, "default": None}},
+    "examples": [{"number": 1.0}, None, 12345678901234567890, 0.1],
+}
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, {}, True, False])
+def test_a_schema_is_shown_as_it_was_sent(api: Any, tenant: Any, schema: Any) -> None:
+    answers = [
+        api.put("/v1/job-types/mine", {**HTTP, "payload_schema": schema}, key=tenant.api_key),
+        api.get("/v1/job-types/mine", key=tenant.api_key),
+        api.put("/v1/job-types/mine", {**HTTP, "payload_schema": schema}, key=tenant.api_key),
+    ]
+    assert [answer.json()["payload_schema"] for answer in answers] == [schema] * 3
+    listed = api.get("/v1/job-types", key=tenant.api_key).json()["data"][0]
+    assert listed["payload_schema"] == schema
+    assert api.put("/v1/job-types/mine", HTTP, key=tenant.api_key).json()["payload_schema"] is None
+
+
+def test_a_payload_against_the_schema_is_told_where_it_breaks(api: Any, tenant: Any) -> None:
+    api.put("/v1/job-types/mine", {**HTTP, "payload_schema": SCHEMA}, key=tenant.api_key)
+    right = {"type": "mine", "payload": {"number": 1, "lines": ["abc"]}}
+    assert api.post("/v1/jobs", right, key=tenant.api_key).status_code == 201
+    wrong = {"type": "mine", "payload": {"number": 0, "lines": ["abc", "abcd", 1]}}
+    assert faults(api.post("/v1/jobs", wrong, key=tenant.api_key)) == {
+        ("/payload/number", "out-of-range"),
+        ("/payload/lines/1", "too-long"),
+        ("/payload/lines/2", "wrong-type"),
+    }
+    assert faults(api.post("/v1/jobs", {"type": "mine"}, key=tenant.api_key)) == {("/payload", "wrong-type")}
+    assert len(api.get("/v1/jobs", key=tenant.api_key).json()["data"]) == 1
+
+
+def test_each_job_of_a_group_is_checked(api: Any, tenant: Any) -> None:
+    api.put("/v1/job-types/mine", {**HTTP, "payload_schema": {"type": "null"}}, key=tenant.api_key)
+    jobs = [{"type": "mine"}, {"type": "mine", "payload": 1}, {"type": "echo", "payload": 1}]
+    answer = api.post("/v1/jobs/bulk", {"mode": "partial", "jobs": jobs}, key=tenant.api_key)
+    assert [item["status"] for item in answer.json()["data"]] == [201, 422, 201]
+    answer = api.post("/v1/jobs/bulk", {"mode": "atomic", "jobs": jobs}, key=tenant.api_key)
+    assert faults(answer) == {("/jobs/1/payload", "wrong-type")}
+
+
+def test_a_changed_schema_holds_for_the_next_job(api: Any, tenant: Any, other_tenant: Any) -> None:
+    job = {"type": "mine", "payload": 1}
+
+    def statuses(schema: Any) -> list[int]:
+        body = HTTP if schema is None else {**HTTP, "payload_schema": schema}
+        api.put("/v1/job-types/mine", body, key=tenant.api_key)
+        return [api.post("/v1/jobs", job, key=tenant.api_key).status_code for _ in range(2)]
+
+    api.put("/v1/job-types/mine", {**HTTP, "payload_schema": False}, key=other_tenant.api_key)
+    assert statuses({"type": "integer"}) == [201, 201]
+    assert statuses({"type": "string"}) == [422, 422]
+    assert statuses(None) == [201, 201]
+    assert statuses(False) == [422, 422]
+    assert api.post("/v1/jobs", job, key=other_tenant.api_key).status_code == 422
+
+
+def test_a_type_made_anew_has_none_of_the_old_one(api: Any, tenant: Any) -> None:
+    for schema in ({"type": "string"}, {"type": "integer"}):
+        api.put("/v1/job-types/mine", {**HTTP, "payload_schema": schema}, key=tenant.api_key)
+        refused = faults(api.post("/v1/jobs", {"type": "mine", "payload": None}, key=tenant.api_key))
+        assert refused == {("/payload", "wrong-type")}
+        assert delete(api, "mine", key=tenant.api_key).status_code == 204
+    problem(api.post("/v1/jobs", {"type": "mine"}, key=tenant.api_key), 422, "unknown-job-type")
+
+
+def test_every_default_of_a_type_holds_until_the_job_says_otherwise(api: Any, tenant: Any) -> None:
+    retry = {"strategy": "fixed", "initial_seconds": 7, "jitter": 0}
+    defaults = {"queue": "mail", "priority": 4, "timeout_seconds": 90, "max_attempts": 2, "retry": retry}
+    api.put("/v1/job-types/mine", {**HTTP, "defaults": defaults}, key=tenant.api_key)
+
+    def options(**own: Any) -> dict[str, Any]:
+        job = api.post("/v1/jobs", {"type": "mine", **own}, key=tenant.api_key).json()
+        (row,) = Job.objects.filter(id=parse_id(JOB, job["id"])).values(*defaults)
+        return dict(row)
+
+    assert options() == defaults
+    own = {"queue": "post", "priority": 0, "timeout_seconds": 1, "max_attempts": 100}
+    assert options(**own) == {**defaults, **own}
+    assert options(retry={"initial_seconds": 1})["retry"] == {**retry, "initial_seconds": 1}
+    assert options(retry={})["retry"] == retry
+    assert options(retry=None, queue=None) == defaults
+
+
+def test_a_job_that_names_a_strategy_leaves_its_types_schedule(api: Any, tenant: Any) -> None:
+    defaults = {"retry": {"schedule_seconds": [1, 2], "jitter": 0}}
+    api.put("/v1/job-types/mine", {**HTTP, "defaults": defaults}, key=tenant.api_key)
+    body = {"type": "mine", "retry": {"strategy": "fixed"}}
+    job = api.post("/v1/jobs", body, key=tenant.api_key).json()
+    assert Job.objects.get(id=parse_id(JOB, job["id"])).retry == {"strategy": "fixed", "jitter": 0}
+
+
+def test_a_type_is_deleted(api: Any, tenant: Any) -> None:
+    api.put("/v1/job-types/mine", HTTP, key=tenant.api_key)
+    answer = delete(api, "mine", key=tenant.api_key)
+    assert (answer.status_code, answer.content) == (204, b"")
+    problem(api.get("/v1/job-types/mine", key=tenant.api_key), 404, "not-found")
+    problem(delete(api, "mine", key=tenant.api_key), 404, "not-found")
+
+
+def test_another_tenants_type_is_not_deleted(api: Any, tenant: Any, other_tenant: Any) -> None:
+    api.put("/v1/job-types/theirs", HTTP, key=other_tenant.api_key)
+    foreign, unknown = (without_request_id(delete(api, name, key=tenant.api_key)) for name in ("theirs", "nobodys"))
+    assert foreign == unknown
+    assert foreign[0] == 404
+    assert api.get("/v1/job-types/theirs", key=other_tenant.api_key).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["echo", "http.request"])
+def test_a_built_in_type_is_not_deleted(api: Any, tenant: Any, name: str) -> None:
+    problem(delete(api, name, key=tenant.api_key), 409, "conflict")
+
+
+@pytest.mark.parametrize("name", ["Upper", "a" * 101, "a%00"])
+def test_a_name_out_of_form_is_not_there_to_delete(api: Any, tenant: Any, name: str) -> None:
+    problem(delete(api, name, key=tenant.api_key), 404, "not-found")
+
+
+def test_if_match_protects_from_deleting_what_changed(api: Any, tenant: Any) -> None:
+    for _ in range(2):
+        api.put("/v1/job-types/mine", HTTP, key=tenant.api_key)
+    problem(delete(api, "mine", key=tenant.api_key, If_Match='"1"'), 412, "precondition-failed")
+    assert delete(api, "mine", key=tenant.api_key, If_Match='"2"').status_code == 204
+
+
+def test_a_type_with_unfinished_jobs_stays(api: Any, tenant: Any) -> None:
+    api.put("/v1/job-types/mine", HTTP, key=tenant.api_key)
+    for _ in range(2):
+        api.post("/v1/jobs", {"type": "mine"}, key=tenant.api_key)
+    document = problem(delete(api, "mine", key=tenant.api_key), 409, "conflict")
+    assert "2 unfinished jobs" in document["detail"]
+    LiveJob.objects.filter(tenant_id=tenant.id).delete()
+    assert delete(api, "mine", key=tenant.api_key).status_code == 204
+
+
+def test_unknown_parameters_of_a_delete_are_refused(api: Any, tenant: Any) -> None:
+    answer = api.call("DELETE", "/v1/job-types/mine?force=true", None, tenant.api_key, {})
+    assert faults(answer) == {("/force", "unknown-parameter")}
+
+
+def test_a_tenant_has_as_many_types_as_its_quota_says(api: Any, tenant: Any, other_tenant: Any) -> None:
+    set_quotas(find_tenant(tenant.name), {"job_types": 2})
+    for name in ("first", "second"):
+        assert api.put(f"/v1/job-types/{name}", HTTP, key=tenant.api_key).status_code == 201
+    document = problem(api.put("/v1/job-types/third", HTTP, key=tenant.api_key), 429, "quota-exceeded")
+    assert (document["violated_policies"], document["limit"], document["used"]) == (["job_types"], 2, 2)
+    assert api.put("/v1/job-types/first", HTTP, key=tenant.api_key).status_code == 200
+    assert api.put("/v1/job-types/third", HTTP, key=other_tenant.api_key).status_code == 201
+    delete(api, "first", key=tenant.api_key)
+    assert api.put("/v1/job-types/third", HTTP, key=tenant.api_key).status_code == 201
+    set_quotas(find_tenant(tenant.name), {"job_types": None})
+    assert api.put("/v1/job-types/fourth", HTTP, key=tenant.api_key).status_code == 201
+
+
+@pytest.fixture
+def _handler_with_schema(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(registry, "_handlers", dict(registry._handlers))
+    handler("trial.count", payload_schema={"type": "object", "required": ["n"]})(lambda payload, job: payload)
+    operator_handlers.installed_handlers.cache_clear()
+    yield
+    operator_handlers.installed_handlers.cache_clear()
+
+
+@pytest.mark.usefixtures("_handler_with_schema")
+def test_a_handlers_schema_is_shown_and_holds_for_types_that_use_it(api: Any, tenant: Any) -> None:
+    shown = api.get("/v1/job-types/trial.count", key=tenant.api_key).json()
+    assert shown["payload_schema"] == {"type": "object", "required": ["n"]}
+    own = {"executor": "handler", "handler": "trial.count", "payload_schema": {"maxProperties": 1}}
+    assert api.put("/v1/job-types/mine", own, key=tenant.api_key).json()["payload_schema"] == {"maxProperties": 1}
+    for name, payload, expected in (
+        ("trial.count", {}, {("/payload/n", "required")}),
+        ("mine", {}, {("/payload/n", "required")}),
+        ("mine", {"n": 1, "m": 1}, {("/payload", "too-long")}),
+    ):
+        assert faults(api.post("/v1/jobs", {"type": name, "payload": payload}, key=tenant.api_key)) == expected
+        right = {"type": name, "payload": {"n": 1}}
+        assert api.post("/v1/jobs", right, key=tenant.api_key).status_code == 201
+
+
+def delete(api: Any, name: str, *, key: str | None, **headers: str) -> Any:
+    return api.call("DELETE", f"/v1/job-types/{name}", None, key, headers)
