@@ -230,8 +230,8 @@ def test_every_default_of_a_type_holds_until_the_job_says_otherwise(api: Any, te
 
     def options(**own: Any) -> dict[str, Any]:
         job = api.post("/v1/jobs", {"type": "mine", **own}, key=tenant.api_key).json()
-        (row,) = Job.objects.filter(id=parse_id(JOB, job["id"])).values(*defaults)
-        return dict(row)
+        stored = stored_job(job)
+        return {name: getattr(stored, name) for name in defaults}
 
     assert options() == defaults
     own = {"queue": "post", "priority": 0, "timeout_seconds": 1, "max_attempts": 100}
@@ -246,7 +246,7 @@ def test_a_job_that_names_a_strategy_leaves_its_types_schedule(api: Any, tenant:
     api.put("/v1/job-types/mine", {**HTTP, "defaults": defaults}, key=tenant.api_key)
     body = {"type": "mine", "retry": {"strategy": "fixed"}}
     job = api.post("/v1/jobs", body, key=tenant.api_key).json()
-    assert Job.objects.get(id=parse_id(JOB, job["id"])).retry == {"strategy": "fixed", "jitter": 0}
+    assert stored_job(job).retry == {"strategy": "fixed", "jitter": 0}
 
 
 def test_a_type_is_deleted(api: Any, tenant: Any) -> None:
@@ -334,6 +334,12 @@ def test_a_handlers_schema_is_shown_and_holds_for_types_that_use_it(api: Any, te
         assert faults(api.post("/v1/jobs", {"type": name, "payload": payload}, key=tenant.api_key)) == expected
         right = {"type": name, "payload": {"n": 1}}
         assert api.post("/v1/jobs", right, key=tenant.api_key).status_code == 201
+
+
+def stored_job(job: dict[str, Any]) -> Job:
+    job_id = parse_id(JOB, job["id"])
+    assert job_id is not None
+    return Job.objects.get(id=job_id)
 
 
 def delete(api: Any, name: str, *, key: str | None, **headers: str) -> Any:
