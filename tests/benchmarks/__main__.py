@@ -1,125 +1,121 @@
-"""`make bench`: what one machine does, measured from outside on the whole product, every job verified.
+"""`make bench`: the whole product and its rivals on one machine in one run, every job and callback verified.
 
-Absolute figures move from machine to machine. The ratio compares an accepted job with an empty answer of the same
-server in the same run: what authentication, sealing and one committed transaction cost on top of HTTP itself.
+Absolute figures move from machine to machine; the ratios are what counts. Exit code 1: work was lost or wrong.
 """
 
 from __future__ import annotations
 
-import http.client
+import argparse
 import json
-import statistics
-import tempfile
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from tests.journeys.product import Product, running, wait_until
+from tests.benchmarks.bench import Bench, running_bench
+from tests.benchmarks.effort import SMOKE, Effort
+from tests.benchmarks.faults import CannotMeasure, NotThere, WrongWork
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.machine import Machine, look_at_machine
+from tests.benchmarks.measurements import accept, bulk, callbacks, echo, http_jobs, starts, whole
+from tests.benchmarks.printing import show_machine, show_table, to_document
+from tests.benchmarks.quiet import quiet_children
+from tests.benchmarks.servers import running_servers
 
-CLIENTS = 4
-REQUESTS = 2_000
-LIGHT_JOBS = 100
-LIGHT_PER_SECOND = 50
-
-
-def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "var") as product:
-        product.wait_for_end([product.submit(type="echo", payload=1) for _ in range(20)])
-        empty = measure_requests(product, lambda client: call(client, "GET", "/healthz", None, ""))
-        job_ids: list[str] = []
-        started = time.monotonic()
-        accepted = measure_requests(product, lambda client: job_ids.append(submit(client, product.key)))
-        wait_until(lambda: count_completed(product) >= REQUESTS + 20, seconds=600, what="every job completed")
-        whole = REQUESTS / (time.monotonic() - started)
-        starts = measure_starts(product)
-    assert len(set(job_ids)) == REQUESTS
-    show("empty answers", empty)
-    show("jobs accepted, one a request", accepted)
-    print(f"accepted / empty answers        {rate(accepted) / rate(empty):8.2f}")
-    print(f"jobs accepted and completed     {whole:8.0f} /s")
-    p50, p99 = quantile(starts, 50), quantile(starts, 99)
-    print(f"accept to start at {LIGHT_PER_SECOND}/s          p50 {p50:.0f} ms, p99 {p99:.0f} ms")
+MEASUREMENTS: Mapping[str, Callable[[Bench], list[Figure]]] = {
+    "accept": accept.measure,
+    "bulk": bulk.measure,
+    "echo": echo.measure,
+    "http": http_jobs.measure,
+    "starts": starts.measure,
+    "callbacks": callbacks.measure,
+    "whole": whole.measure,
+}
 
 
-class Sample:
-    """Durations of calls in seconds, and how long all of them took together."""
+@dataclass(slots=True)
+class Outcome:
+    """What a run came to."""
 
-    def __init__(self, durations: list[float], elapsed: float) -> None:
-        self.durations, self.elapsed = durations, elapsed
-
-
-def measure_requests(product: Product, act: Callable[[http.client.HTTPConnection], Any]) -> Sample:
-    """`REQUESTS` calls over `CLIENTS` kept connections at once."""
-
-    def drive(requests: int) -> list[float]:
-        client = http.client.HTTPConnection("127.0.0.1", product.port, timeout=60)
-        durations = []
-        for _ in range(requests):
-            begun = time.perf_counter()
-            act(client)
-            durations.append(time.perf_counter() - begun)
-        client.close()
-        return durations
-
-    begun = time.perf_counter()
-    with ThreadPoolExecutor(CLIENTS) as threads:
-        durations = [duration for part in threads.map(drive, repeat(REQUESTS // CLIENTS, CLIENTS)) for duration in part]
-    return Sample(durations, time.perf_counter() - begun)
+    machine: Machine | None = None
+    figures: list[Figure] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
 
 
-def measure_starts(product: Product) -> list[float]:
-    """Milliseconds from accept to start of jobs sent at an even, light rate, as the service itself recorded them."""
-    client = http.client.HTTPConnection("127.0.0.1", product.port, timeout=60)
-    sent = []
-    for _ in range(LIGHT_JOBS):
-        sent.append(submit(client, product.key))
-        time.sleep(1 / LIGHT_PER_SECOND)
-    return [float(job["latency_ms"]) for job in product.wait_for_end(sent).values()]
+def main() -> int:
+    options = _read_options()
+    effort = SMOKE if options.smoke else Effort()
+    load = os.getloadavg()[0]
+    try:
+        with quiet_children():
+            outcome = run(options.only, effort, load=load)
+    except CannotMeasure as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    _report(outcome, effort, path=options.json)
+    return 1 if outcome.faults else 0
 
 
-def submit(client: http.client.HTTPConnection, key: str) -> str:
-    """One job of 1 KB; its id."""
-    answer = call(client, "POST", "/v1/jobs", {"type": "echo", "payload": "x" * 1000}, key)
-    return str(answer["id"])
+def run(names: list[str], effort: Effort, *, load: float) -> Outcome:
+    """Measure each; a fault of one does not keep the others from being measured."""
+    outcome = Outcome()
+    with running_servers() as servers:
+        outcome.machine = look_at_machine(servers, load=load)
+        print(show_machine(outcome.machine), flush=True)
+        with running_bench(servers, effort) as bench:
+            for name in names:
+                print(f"measuring {name} …", flush=True)
+                _measure(name, bench, outcome)
+    return outcome
 
 
-def call(client: http.client.HTTPConnection, method: str, path: str, body: Any, key: str) -> Any:
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    client.request(method, path, None if body is None else json.dumps(body), headers)
-    response = client.getresponse()
-    content = response.read()
-    if response.status >= 300:
-        raise RuntimeError(f"{method} {path} answered {response.status}: {content[:200]!r}")
-    return json.loads(content)
+def _measure(name: str, bench: Bench, outcome: Outcome) -> None:
+    try:
+        outcome.figures += MEASUREMENTS[name](bench)
+    except NotThere as missing:
+        outcome.absent.append(f"{name}: {missing} is not there, so there is nothing to measure.")
+    except (WrongWork, AssertionError) as fault:
+        outcome.faults.append(f"{name}: {fault}")
+        # What is still under way must not be counted by the next one.
+        with suppress(AssertionError):
+            bench.site.wait_until_idle()
 
 
-def count_completed(product: Product) -> int:
-    """Counted through the API, page by page, so that what is counted is what a tenant sees."""
-    count, cursor = 0, ""
-    while True:
-        _, page = product.call("GET", f"/v1/jobs?state=completed&limit=200{cursor}")
-        count += len(page["data"])
-        if page["next_cursor"] is None:
-            return count
-        cursor = f"&cursor={page['next_cursor']}"
+def _report(outcome: Outcome, effort: Effort, *, path: Path | None) -> None:
+    print(f"\n{show_table(outcome.figures, judges=effort.judges)}\n")
+    for sentence in outcome.absent:
+        print(sentence)
+    for sentence in outcome.faults:
+        print(f"WRONG {sentence}")
+    if not effort.judges:
+        print("A smoke run: so little was done that the figures mean nothing.")
+    if path is not None and outcome.machine is not None:
+        document = to_document(
+            outcome.machine, outcome.figures, faults=outcome.faults, absent=outcome.absent, judges=effort.judges
+        )
+        path.write_text(json.dumps(document, indent=2) + "\n")
 
 
-def rate(sample: Sample) -> float:
-    return len(sample.durations) / sample.elapsed
+def _read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument(
+        "--only", type=_names, default=list(MEASUREMENTS), metavar="NAME,NAME", help=", ".join(MEASUREMENTS)
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    parser.add_argument("--smoke", action="store_true", help="tiny counts, half a minute, no judgement on speed")
+    return parser.parse_args()
 
 
-def quantile(values: list[float], percent: int) -> float:
-    return statistics.quantiles(values, n=100)[percent - 1]
-
-
-def show(name: str, sample: Sample) -> None:
-    milliseconds = [duration * 1000 for duration in sample.durations]
-    p50, p99 = quantile(milliseconds, 50), quantile(milliseconds, 99)
-    print(f"{name:<31} {rate(sample):8.0f} /s   p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    unknown = [name for name in names if name not in MEASUREMENTS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no such measurement: {', '.join(unknown)}")
+    return names
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

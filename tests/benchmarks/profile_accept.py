@@ -11,17 +11,16 @@ import argparse
 import cProfile
 import io
 import json
-import os
 import pstats
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from tests.benchmarks.accept_points import install
-from tests.benchmarks.servers import CannotMeasure, running_servers, show_setting
+from tests.benchmarks.faults import CannotMeasure
+from tests.benchmarks.quiet import quiet_children
+from tests.benchmarks.servers import running_servers, show_setting
 from tests.benchmarks.stages import Stage, StageClock
 from tests.benchmarks.web_role import Application, web_application
 
@@ -32,10 +31,10 @@ SHELL = "http: Django, REST framework, middleware"
 def main() -> int:
     options = _read_options()
     try:
-        with _quiet_logs() as out, running_servers() as servers:
+        with quiet_children(), running_servers() as servers:
             commits = show_setting(servers, "synchronous_commit")
             with web_application(servers, DATABASE) as (application, key):
-                _profile(application, key, options=options, out=out, commits=commits)
+                _profile(application, key, options=options, out=sys.stdout, commits=commits)
     except CannotMeasure as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -52,23 +51,10 @@ def _read_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@contextmanager
-def _quiet_logs() -> Iterator[TextIO]:
-    """The log costs what it costs, but goes nowhere; yields where to print."""
-    kept = os.dup(2)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield sys.stdout
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-
-
 def _profile(application: Application, key: str, *, options: argparse.Namespace, out: TextIO, commits: str) -> None:
     send = _sender(application, key, options)
     status = send()
-    if status == 404 and options.bulk:
+    if status in (404, 405) and options.bulk:
         out.write("/v1/jobs/bulk is not there.\n")
         return
     for _ in range(max(20, options.requests // 10)):

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
+from tests.benchmarks.faults import CannotMeasure
 from workers.supervisor.connections import RUNTIME_ROLES
 from workers.supervisor.embedded_postgres import EmbeddedPostgres
 from workers.supervisor.embedded_valkey import EmbeddedValkey
@@ -28,10 +29,6 @@ from workers.supervisor.folders import make_runtime_folder, remove_runtime_folde
 from workers.supervisor.provision import prepare_owner
 
 PATIENCE_SECONDS = 60.0
-
-
-class CannotMeasure(Exception):
-    """The machine or the environment does not allow a measurement. The text is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.servers import PYTHON, ROOT, CannotMeasure, Servers, made_database, python_environment
+from tests.benchmarks.faults import CannotMeasure
+from tests.benchmarks.servers import PYTHON, ROOT, Servers, made_database, python_environment
 from workers.supervisor.provision import assign_logins
 
 Application = Callable[..., Any]

@@ -1,0 +1,1 @@
+"""One file per measurement. Each verifies every job and callback that it counts."""
