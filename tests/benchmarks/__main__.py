@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
+
 from tests.benchmarks.bench import Bench, running_bench
 from tests.benchmarks.effort import SMOKE, Effort
 from tests.benchmarks.faults import CannotMeasure, NotThere, WrongWork
@@ -33,6 +35,9 @@ MEASUREMENTS: Mapping[str, Callable[[Bench], list[Figure]]] = {
     "callbacks": callbacks.measure,
     "whole": whole.measure,
 }
+
+# Work that is wrong, work that never ends, and a database that went away under it.
+FAULTS = (WrongWork, AssertionError, psycopg.Error)
 
 
 @dataclass(slots=True)
@@ -55,6 +60,9 @@ def main() -> int:
     except CannotMeasure as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except FAULTS as fault:
+        sys.stderr.write(f"WRONG before anything was measured: {fault}\n")
+        return 1
     _report(outcome, effort, path=options.json)
     return 1 if outcome.faults else 0
 
@@ -66,7 +74,8 @@ def run(names: list[str], effort: Effort, *, load: float) -> Outcome:
         outcome.machine = look_at_machine(servers, load=load)
         print(show_machine(outcome.machine), flush=True)
         with running_bench(servers, effort) as bench:
-            for name in names:
+            for at, name in enumerate(names):
+                bench.share_ends_at = effort.share(len(names) - at)
                 print(f"measuring {name} …", flush=True)
                 _measure(name, bench, outcome)
     return outcome
@@ -77,10 +86,10 @@ def _measure(name: str, bench: Bench, outcome: Outcome) -> None:
         outcome.figures += MEASUREMENTS[name](bench)
     except NotThere as missing:
         outcome.absent.append(f"{name}: {missing} is not there, so there is nothing to measure.")
-    except (WrongWork, AssertionError) as fault:
+    except FAULTS as fault:
         outcome.faults.append(f"{name}: {fault}")
         # What is still under way must not be counted by the next one.
-        with suppress(AssertionError):
+        with suppress(*FAULTS):
             bench.site.wait_until_idle()
 
 

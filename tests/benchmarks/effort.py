@@ -25,9 +25,10 @@ class Effort:
     judges: bool = True
     ends_at: float = field(default_factory=lambda: time.monotonic() + FULL_SECONDS)
 
-    def has_time(self) -> bool:
-        """Whether another round may begin: a slow machine gets fewer rounds, not a longer run."""
-        return time.monotonic() < self.ends_at
+    def share(self, measurements_left: int) -> float:
+        """Until when a measurement may begin rounds: a slow machine gets fewer of them, not a longer run."""
+        now = time.monotonic()
+        return now + max(self.ends_at - now, 0.0) / measurements_left
 
 
 SMOKE = Effort(

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.benchmarks.orders import Read, ReadOrder, SubmitOrder, Submitted
 from tests.benchmarks.payloads import number_of, payload_of
-from tests.benchmarks.raw_http import Exchange, exchange_all
+from tests.benchmarks.raw_http import Exchange, Peer, exchange_all
 
 JOBS, BULK = "/v1/jobs", "/v1/jobs/bulk"
 _SHOWN_REFUSALS = 5
@@ -29,17 +29,16 @@ def submit(order: SubmitOrder) -> Submitted:
     batches = [numbers[at : at + order.per_request] for at in range(0, len(numbers), order.per_request)]
     requests = [_post(order, batch) for batch in batches]
     exchanges = _run(order, requests, per_second=order.per_second)
-    refused = [exchange for exchange in exchanges if exchange.status >= 300]
+    refused = [exchange for exchange in exchanges if not exchange.is_accepted]
     jobs: dict[str, int] = {}
     for exchange in exchanges:
-        if exchange.status < 300:
+        if exchange.is_accepted:
             jobs.update(_accepted(exchange.body, batches[exchange.number]))
     return Submitted(
         jobs=jobs,
         sent=[exchange.sent for exchange in exchanges],
         answered=[exchange.answered for exchange in exchanges],
         refusals=[f"{exchange.status}: {exchange.body[:300]!r}" for exchange in refused[:_SHOWN_REFUSALS]],
-        statuses=sorted({exchange.status for exchange in exchanges}),
     )
 
 
@@ -50,7 +49,7 @@ def read(order: ReadOrder) -> Read:
     faults: list[str] = []
     times: list[tuple[float, str, str]] = []
     for exchange, (job_id, number) in zip(exchanges, order.jobs, strict=True):
-        job = json.loads(exchange.body)
+        job = json.loads(exchange.body) if exchange.is_accepted else {}
         fault = judge_job(exchange.status, job, number)
         if fault:
             faults.append(f"{job_id} {fault}")
@@ -79,9 +78,8 @@ def _accepted(body: bytes, numbers: Iterable[int]) -> dict[str, int]:
 
 
 def _run(order: SubmitOrder | ReadOrder, requests: list[bytes], *, per_second: float | None) -> list[Exchange]:
-    return asyncio.run(
-        exchange_all(requests, host=order.host, port=order.port, connections=order.connections, per_second=per_second)
-    )
+    peer = Peer(order.host, order.port)
+    return asyncio.run(exchange_all(requests, peer, connections=order.connections, per_second=per_second))
 
 
 def _post(order: SubmitOrder, numbers: range) -> bytes:

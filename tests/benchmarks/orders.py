@@ -44,7 +44,6 @@ class Submitted:
     sent: list[float]
     answered: list[float]
     refusals: list[str]
-    statuses: list[int]
 
     @property
     def rate(self) -> float:

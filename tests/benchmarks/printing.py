@@ -9,7 +9,8 @@ from typing import Any
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.machine import Machine
 
-_HEADS = ("figure", "", "ours", "theirs", "ratio", "target", "met", "theirs is")
+_HEADS = ("figure", "", "ours", "theirs", "ratio", "target", "met", "rounds", "theirs is")
+_NUMBERS = (2, 3, 4, 7)
 _MARKS = {True: "yes", False: "NO", None: ""}
 
 
@@ -63,6 +64,7 @@ def _row(figure: Figure, *, judges: bool) -> tuple[str, ...]:
         "" if figure.ratio is None else f"{figure.ratio:.2f}",
         figure.target.text if figure.target else "",
         _MARKS[figure.is_met] if judges else "",
+        str(len(figure.rounds)),
         figure.rival,
     )
 
@@ -70,7 +72,7 @@ def _row(figure: Figure, *, judges: bool) -> tuple[str, ...]:
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     """Numbers to the right, words to the left."""
     cells = [
-        cell.rjust(width) if 2 <= column <= 4 else cell.ljust(width)
+        cell.rjust(width) if column in _NUMBERS else cell.ljust(width)
         for column, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
     return "  ".join(cells).rstrip()

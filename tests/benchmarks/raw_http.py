@@ -14,13 +14,17 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request's fate. Monotonic seconds, which all processes of a machine share."""
+    """One request's fate, in monotonic seconds, which all processes of a machine share. Status 0: the peer hung up."""
 
     number: int
     sent: float
     answered: float
     status: int
     body: bytes = field(repr=False)
+
+    @property
+    def is_accepted(self) -> bool:
+        return 200 <= self.status < 300
 
 
 class Connection(asyncio.Protocol):
@@ -35,10 +39,13 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
     async def exchange(self, request: bytes) -> tuple[int, bytes]:
-        """Status and body. Raises `ConnectionError` when the peer hangs up."""
-        if self._transport is None or self._transport.is_closing():
-            raise ConnectionError("the service closed a kept connection")
+        """Status and body; status 0 and why when the peer hangs up. The connection is open."""
+        assert self._transport is not None
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await self._answer
@@ -68,35 +75,52 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, sentence: str) -> None:
         if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(ConnectionError(sentence))
+            self._answer.set_result((0, sentence.encode()))
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where to connect to."""
+
+    host: str
+    port: int
+
+    async def connect(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(Connection, self.host, self.port)
+        return connection
 
 
 async def exchange_all(
-    requests: Sequence[bytes], *, host: str, port: int, connections: int, per_second: float | None
+    requests: Sequence[bytes], peer: Peer, *, connections: int, per_second: float | None
 ) -> list[Exchange]:
     """Send every request over so many connections, all opened before the first is sent; in the order of `requests`."""
-    loop = asyncio.get_running_loop()
-    opened = [(await loop.create_connection(Connection, host, port))[1] for _ in range(connections)]
+    opened = [await peer.connect() for _ in range(connections)]
     numbers = count()
     begun = time.monotonic()
-    try:
-        parts = await asyncio.gather(
-            *(_drive(connection, requests, numbers, begun=begun, per_second=per_second) for connection in opened)
-        )
-    finally:
-        for connection in opened:
-            connection.close()
+    parts = await asyncio.gather(
+        *(_drive(connection, peer, requests, numbers, begun=begun, per_second=per_second) for connection in opened)
+    )
     return sorted((exchange for part in parts for exchange in part), key=lambda exchange: exchange.number)
 
 
 async def _drive(
-    connection: Connection, requests: Sequence[bytes], numbers: Iterator[int], *, begun: float, per_second: float | None
+    connection: Connection,
+    peer: Peer,
+    requests: Sequence[bytes],
+    numbers: Iterator[int],
+    *,
+    begun: float,
+    per_second: float | None,
 ) -> list[Exchange]:
     done = []
     while (number := next(numbers)) < len(requests):
         sent = await _await_turn(begun + number / per_second) if per_second else time.monotonic()
+        # A server ends a kept connection after a while or after many requests; a client then opens another.
+        connection = connection if connection.is_open else await peer.connect()
         status, body = await connection.exchange(requests[number])
         done.append(Exchange(number, sent, time.monotonic(), status, body))
+    connection.close()
     return done
 
 

@@ -34,17 +34,21 @@ _QUOTAS = ("requests_per_second=null", "open_jobs=1000000", "running=1000")
 
 @dataclass(slots=True)
 class Site:
-    """What every measurement needs. `database` is the superuser's connection to the product's database."""
+    """What every measurement needs. `database` is a superuser's connection to the product's database."""
 
     servers: Servers
     product: Product
     receiver: Receiver
     database: psycopg.Connection
+    database_url: str
     effort: Effort
+    has_bulk: bool = False
     _next_number: int = 0
 
     def submit(self, jobs: int, *, per_request: int = 1, per_second: float | None = None, **job: Any) -> Submitted:
         """Send jobs. Raises `WrongWork` when one was refused, and `NotThere` when there is no bulk."""
+        if per_request > 1 and not self.has_bulk:
+            raise NotThere("POST /v1/jobs/bulk")
         first, self._next_number = self._next_number, self._next_number + jobs
         order = SubmitOrder(
             host="127.0.0.1",
@@ -58,18 +62,13 @@ class Site:
             job={"type": "echo", **job},
         )
         submitted = Submitted(**ask(LOAD, ["submit", asdict(order)]))
-        if per_request > 1 and set(submitted.statuses) <= {404, 405}:
-            raise NotThere("POST /v1/jobs/bulk")
         if submitted.refusals or len(submitted.jobs) != jobs:
             raise WrongWork(f"{jobs - len(submitted.jobs)} of {jobs} jobs were not accepted: {submitted.refusals}")
         return submitted
 
     def fill(self, jobs: int, **job: Any) -> Submitted:
         """A backlog, in bulk when the product can."""
-        try:
-            return self.submit(jobs, per_request=BULK, **job)
-        except NotThere:
-            return self.submit(jobs, **job)
+        return self.submit(jobs, per_request=BULK if self.has_bulk else 1, **job)
 
     def check(self, submitted: Submitted) -> Read:
         """Read every job over the API. Raises `WrongWork` unless all are completed, once, with the right result."""
@@ -114,11 +113,6 @@ class Site:
             time.sleep(0.02)
         raise CannotMeasure("The dispatcher was never idle.")
 
-    @property
-    def database_url(self) -> str:
-        """The superuser's address of the product's database."""
-        return as_superuser(self.servers, self.database.info.dbname)
-
     def has_no_unfinished_job(self) -> bool:
         return self._count("SELECT count(*) FROM job_live") == 0
 
@@ -126,6 +120,8 @@ class Site:
         return self._count(_UNFINISHED) == 0
 
     def _count(self, query: str) -> int:
+        if self.database.closed:
+            self.database = psycopg.connect(self.database_url, autocommit=True)
         row = self.database.execute(query).fetchone()
         return int(row[0]) if row else 0
 
@@ -149,12 +145,12 @@ def running_site(servers: Servers, effort: Effort) -> Iterator[Site]:
         made_database(servers, name) as owner_url,
         running(Path(folder) / "var", **_environment(owner_url, servers)) as product,
         running_receiver(_signing_secret(product)) as receiver,
-        psycopg.connect(as_superuser(servers, name), autocommit=True) as database,
+        psycopg.connect(url := as_superuser(servers, name), autocommit=True) as database,
     ):
         answer = product.command("set_quota", "demo", *_QUOTAS)
         if answer.returncode:
             raise CannotMeasure(f"`manage.py set_quota` failed: {answer.stderr.strip()}")
-        site = Site(servers, product, receiver, database, effort)
+        site = Site(servers, product, receiver, database, url, effort, has_bulk=_has_bulk(product))
         _put_http_type(site)
         _warm_up(site)
         yield site
@@ -176,6 +172,12 @@ def _environment(owner_url: str, servers: Servers) -> dict[str, str]:
 def _signing_secret(product: Product) -> str:
     _, answer = product.call("GET", "/v1/signing-secrets/default")
     return str(answer["secret"])
+
+
+def _has_bulk(product: Product) -> bool:
+    """An empty list is refused where bulk is known, and not found where it is not."""
+    status, _ = product.call("POST", "/v1/jobs/bulk", {"mode": "atomic", "jobs": []})
+    return status not in (404, 405)
 
 
 def _put_http_type(site: Site) -> None:
