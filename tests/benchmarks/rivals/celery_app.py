@@ -20,6 +20,7 @@ def make_app(name: str) -> Celery:
         task_default_queue=queue,
         task_ignore_result=True,
         worker_prefetch_multiplier=4,
+        worker_enable_remote_control=False,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
         broker_transport_options=_transport_options(broker_url),

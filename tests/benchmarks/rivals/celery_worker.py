@@ -25,7 +25,16 @@ def broker_environment(servers: Servers, queue: str) -> dict[str, str]:
 def running_worker(application: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """A prefork worker of the app in a module."""
     command = ["-m", "celery", "-q", "-A", application, "worker", "-P", "prefork", "-c", str(PROCESSES)]
-    options = ["-l", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    # A name of its own, because two workers of one name share a queue that RabbitMQ gives to one only.
+    options = [
+        "-n",
+        f"{environment['BENCH_QUEUE']}@%h",
+        "-l",
+        "WARNING",
+        "--without-gossip",
+        "--without-mingle",
+        "--without-heartbeat",
+    ]
     try:
         with running_child(*command, *options, **environment) as worker:
             yield worker
