@@ -20,7 +20,7 @@ POINTS = {
     "parse: check the fields": ("jobservice.jobs.submission:parse_submission",),
     "auth: key": ("tenants.api_keys:authenticate",),
     "auth: scopes": ("api.permissions:HasDeclaredScopes.has_permission",),
-    "type": ("jobservice.jobs.job_types:resolve_type",),
+    "type": ("jobservice.jobs.job_types:resolve_types",),
     "seal": ("tenants.blobs:seal_blob",),
     "accept: what is left": ("jobservice.jobs.accept:accept_job",),
     "accept: Django's transaction": (
@@ -42,7 +42,7 @@ def install(clock: StageClock) -> list[str]:
     ]
     file = _StatementFile()
     wrap_point("jobservice.statements:run_statement", file.remember)
-    wrap_point("django.db.backends.utils:CursorWrapper._execute_with_wrappers", _name_statements(clock, file))
+    wrap_point("psycopg:Cursor.execute", _name_statements(clock, file))
     wrap_point("psycopg:Connection._exec_command", _count_begin(clock))
     return missing
 

@@ -9,6 +9,7 @@ import functools
 import importlib
 import statistics
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -55,6 +56,7 @@ class StageClock:
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Spent]] = []
+        self._thread = threading.get_ident()
         self._stack: list[_Open] = []
         self._current: dict[str, Spent] = {}
 
@@ -75,7 +77,7 @@ class StageClock:
             self._close(self._stack.pop())
 
     def is_counting(self) -> bool:
-        return bool(self._stack)
+        return bool(self._stack) and threading.get_ident() == self._thread
 
     def _close(self, stage: _Open) -> None:
         wall, cpu = time.perf_counter() - stage.wall, time.thread_time() - stage.cpu
