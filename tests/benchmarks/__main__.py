@@ -21,7 +21,7 @@ from tests.benchmarks.effort import SMOKE, Effort
 from tests.benchmarks.faults import CannotMeasure, NotThere, WrongWork
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.machine import Machine, look_at_machine
-from tests.benchmarks.measurements import accept, bulk, callbacks, echo, http_jobs, starts, whole
+from tests.benchmarks.measurements import accept, bulk, callbacks, echo, http_jobs, idle, starts, whole
 from tests.benchmarks.printing import show_machine, show_table, to_document
 from tests.benchmarks.quiet import quiet_children
 from tests.benchmarks.servers import running_servers
@@ -34,6 +34,7 @@ MEASUREMENTS: Mapping[str, Callable[[Bench], list[Figure]]] = {
     "starts": starts.measure,
     "callbacks": callbacks.measure,
     "whole": whole.measure,
+    "idle": idle.measure,
 }
 
 # Work that is wrong, work that never ends, and a database that went away under it.
@@ -74,6 +75,8 @@ def run(names: list[str], effort: Effort, *, load: float) -> Outcome:
         outcome.machine = look_at_machine(servers, load=load)
         print(show_machine(outcome.machine), flush=True)
         with running_bench(servers, effort) as bench:
+            if bench.effort.scale < 1:
+                print(f"The machine is slow now, so the counts are {bench.effort.scale:.0%} of the usual.", flush=True)
             for at, name in enumerate(names):
                 bench.share_ends_at = effort.share(len(names) - at)
                 print(f"measuring {name} …", flush=True)

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 
 from tests.benchmarks.children import ask
+from tests.benchmarks.cpu import backend_pids, cpu_seconds
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.faults import CannotMeasure, NotThere, WrongWork
 from tests.benchmarks.orders import Read, ReadOrder, SubmitOrder, Submitted
@@ -100,6 +101,11 @@ class Site:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
 
+    def cpu_seconds(self) -> dict[str, float]:
+        """Processor time so far, by kind of process."""
+        own = {name: cpu_seconds(self.product.pids(name)) for name in ("web", "dispatcher", "handlers", "egress")}
+        return {**own, "PostgreSQL": cpu_seconds(backend_pids(self.database))}
+
     def _hold(self, pids: list[int]) -> None:
         """Stopped between two transactions, so that it holds no lock meanwhile."""
         for _ in range(100):
@@ -152,7 +158,10 @@ def running_site(servers: Servers, effort: Effort) -> Iterator[Site]:
             raise CannotMeasure(f"`manage.py set_quota` failed: {answer.stderr.strip()}")
         site = Site(servers, product, receiver, database, url, effort, has_bulk=_has_bulk(product))
         _put_http_type(site)
+        begun = time.monotonic()
         _warm_up(site)
+        if effort.judges:
+            site.effort = effort.fit(time.monotonic() - begun)
         yield site
 
 

@@ -50,7 +50,7 @@ def measure(order: InsertOrder) -> float:
     with psycopg.connect(order.database_url, autocommit=True) as connection:
         statements = _prepare(connection, order.per_statement)
         sealed = [row[0] for row in connection.execute("SELECT sealed FROM bare.sample_blob").fetchall()]
-        batches = order.rows // order.per_statement // order.connections
+        batches = max(1, order.rows // order.per_statement // order.connections)
 
         def insert(_number: int) -> None:
             with psycopg.connect(order.database_url) as own:

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 import psycopg
 
 from tests.benchmarks.children import ask, held_group, running_child
+from tests.benchmarks.cpu import backend_pids, cpu_seconds, group_pids
 from tests.benchmarks.faults import CannotMeasure, WrongWork
 from tests.benchmarks.orders import SubmitOrder, Submitted
 from tests.benchmarks.receiver import Receiver
@@ -33,6 +34,7 @@ class DrfService:
     """The rival's doors, alike to those of `Site`."""
 
     port: int
+    web_pid: int
     worker_pid: int
     database: psycopg.Connection
     receiver: Receiver
@@ -80,6 +82,11 @@ class DrfService:
         with held_group(self.worker_pid):
             yield
 
+    def cpu_seconds(self) -> float:
+        """Processor time so far, of all its processes."""
+        own = [*group_pids(self.web_pid), *group_pids(self.worker_pid)]
+        return cpu_seconds([*own, *backend_pids(self.database)])
+
     def _is_idle(self) -> bool:
         row = self.database.execute("SELECT count(*) FROM task WHERE state <> 'completed'").fetchone()
         return row is not None and row[0] == 0
@@ -98,17 +105,19 @@ def running_drf_service(servers: Servers, receiver: Receiver, *, warm_up: int) -
         _migrate(environment)
         port = free_port()
         with (
-            running_child(*_gunicorn(port), **environment),
+            running_child(*_gunicorn(port), **environment) as web,
             running_worker(f"{PACKAGE}.celery", **environment) as worker,
             psycopg.connect(database_url, autocommit=True) as database,
         ):
             wait_until(lambda: _answers(port), seconds=PATIENCE_SECONDS, what=f"{NAME} answers")
-            service = DrfService(port, worker.pid, database, receiver)
+            service = DrfService(port, web.pid, worker.pid, database, receiver)
             receiver.reset()
             first = service.submit(warm_up, callback_url=receiver.url("callback"))
             service.wait_until_idle()
             service.wait_for_callbacks(warm_up)
             service.check(first)
+            receiver.arrivals(first.jobs)
+            receiver.reset()
             yield service
 
 
