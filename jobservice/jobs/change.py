@@ -93,7 +93,7 @@ def change_job(tenant_id: UUID, job_id: UUID, change: JobChange) -> dict[str, An
         blobs = find_blobs(tenant_id, [row.error_id])
         # On commit, so that the dispatcher sees the new time, however long it meant to sleep.
         transaction.on_commit(wake_dispatcher)
-    log_event("job_changed", tenant_id=str(tenant_id), job_id=str(job_id), state=row.state)
+    log_event("job_changed", tenant_id=tenant_id, job_id=job_id, state=row.state)
     error = open_error(tenant_id, row.error_id, epoch=row.error_epoch, blobs=blobs)
     return represent_job(row, error_message=error)
 

@@ -38,4 +38,4 @@ def erase_job(tenant_id: UUID, job_id: UUID) -> None:
         blob_ids = erase_events(tenant_id, job_id)
         blob_ids |= {row.blob_id for row in run_statement(_SQL / "erase_job.sql", of_job)}
         run_statement(_SQL / "erase_blobs.sql", {"tenant": tenant_id, "blobs": sorted(blob_ids)})
-    log_event("job_erased", tenant_id=str(tenant_id), job_id=str(job_id))
+    log_event("job_erased", tenant_id=tenant_id, job_id=job_id)
