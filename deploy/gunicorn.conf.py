@@ -45,7 +45,7 @@ if Path("/dev/shm").is_dir():  # noqa: S108 (gunicorn's heartbeat file must not 
 
 def post_worker_init(_worker: Any) -> None:
     """Each worker counts into the folder that all processes of this machine share."""
-    from jobservice.meters import keep_metrics_in  # here: the master only supervises
+    from jobservice.meters import keep_metrics_in  # here: the master counts nothing
 
     keep_metrics_in(_environment.metrics_dir)
 
