@@ -22,12 +22,13 @@ test: $(DEV) ## run the everyday tests; nothing needs to be installed or running
 journeys: $(DEV) ## run the whole product from outside: real processes, brokers, kills
 	$(BIN)/pytest tests/journeys
 
-check: $(DEV) ## format, lint, types, import contract, migrations
+check: $(DEV) ## format, lint, types, import contract, migrations, OpenAPI document
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(NO_DATABASE) $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
+	$(NO_DATABASE) $(BIN)/python -W ignore manage.py openapi --check
 
 bench: $(DEV) ## measure accept, dispatch and callback, as ratios within one run
 	$(BIN)/python -m tests.benchmarks

@@ -5,12 +5,10 @@ from __future__ import annotations
 from html import escape
 
 from django.http import HttpResponse, HttpResponseBase
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from api.problems import PROBLEM_TYPES
-from api.rendering import ApiRenderer
-from api.views import PublicView
+from api.views import PageView
 from jobservice.errors import NotFound
 
 _PAGE = """<!doctype html>
@@ -28,11 +26,7 @@ _PAGE = """<!doctype html>
 """
 
 
-class ReadProblemPage(PublicView):
-    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[BaseRenderer, str]:
-        """A page for people has one form, whatever a browser says it likes."""
-        return ApiRenderer(), ApiRenderer.media_type
-
+class ReadProblemPage(PageView):
     def get(self, request: Request, code: str) -> HttpResponseBase:
         """The page of one code."""
         kind = PROBLEM_TYPES.get(code)

@@ -16,8 +16,9 @@ from jobservice.jobs.submission import MAX_TAG_CHARACTERS, MAX_TAGS
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
-_MAX_CURSOR_CHARACTERS = 200
+MAX_CURSOR_CHARACTERS = 200
 _MAX_DIGITS = 9
+MAX_GIVEN_LIMIT = 10**_MAX_DIGITS - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,8 @@ def _finish(fields: Fields) -> None:
 
 
 def _read_paging(fields: Fields) -> Paging:
-    limit = _whole_number(fields, "limit", low=1, high=10**_MAX_DIGITS)
-    cursor = fields.text("cursor", max_characters=_MAX_CURSOR_CHARACTERS)
+    limit = _whole_number(fields, "limit", low=1, high=MAX_GIVEN_LIMIT)
+    cursor = fields.text("cursor", max_characters=MAX_CURSOR_CHARACTERS)
     return Paging(DEFAULT_LIMIT if limit is None else min(limit, MAX_LIMIT), cursor)
 
 

@@ -3,10 +3,12 @@
 from django.urls import path
 
 from api.bulk_jobs import SubmitJobs
+from api.docs.views import ReadAsset, ReadDocs
 from api.health import Health, Readiness
 from api.job_types import DeleteJobType, ListJobTypes, PutJobType, ReadJobType
 from api.jobs import ChangeJob, EraseJob, ListAttempts, ListJobEvents, ListJobs, ReadJob, SubmitJob
 from api.metrics import ReadMetrics
+from api.openapi.views import ReadDocument
 from api.problem_pages import ReadProblemPage
 from api.signing_secrets import ReadDefaultSecret
 from api.views import by_method
@@ -23,5 +25,8 @@ urlpatterns = [
     path("healthz", by_method(GET=Health)),
     path("readyz", by_method(GET=Readiness)),
     path("metrics", by_method(GET=ReadMetrics)),
+    path("v1/openapi.json", by_method(GET=ReadDocument)),
+    path("docs", by_method(GET=ReadDocs)),
+    path("docs/assets/<str:name>", by_method(GET=ReadAsset)),
     path("docs/problems/<str:code>", by_method(GET=ReadProblemPage)),
 ]

@@ -7,10 +7,12 @@ from typing import Any, ClassVar, cast
 
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponseBase
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from api.problems import problem_response
+from api.rendering import ApiRenderer
 from tenants.api_keys import SCOPES, Credential
 
 View = Callable[..., HttpResponseBase]
@@ -56,6 +58,13 @@ class PublicView(ApiView):
     required_scopes = frozenset()
     authentication_classes = ()
     permission_classes = ()
+
+
+class PageView(PublicView):
+    """A page for people or a part of one: it has one form, whatever a browser says it likes."""
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[BaseRenderer, str]:
+        return ApiRenderer(), ApiRenderer.media_type
 
 
 def by_method(**operations: type[ApiView]) -> View:

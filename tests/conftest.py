@@ -15,6 +15,7 @@ from django.test.utils import setup_databases, teardown_databases
 from jobservice.jobs import notifier
 from tenants.data_keys import forget_opened_keys, root_keyring
 from tenants.models import Installation
+from tests.contract import check_exchange
 from tests.factories import Tenant, make_tenant
 from tests.roles import as_role
 
@@ -55,7 +56,7 @@ def other_tenant(db: None) -> Tenant:
 
 
 class Api(Protocol):
-    """Calls the API over Django's handler, as the web process's role."""
+    """Calls the API over Django's handler, as the web process's role, and holds each answer against the document."""
 
     def get(self, path: str, *, key: str | None = None, **headers: str) -> Any: ...
     def post(self, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Any: ...
@@ -91,7 +92,9 @@ class _Api:
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         content_type = sent.pop("Content-Type", "application/json")
         with as_role("web"):
-            return self._client.generic(method, path, content, content_type=content_type, headers=sent)
+            answer = self._client.generic(method, path, content, content_type=content_type, headers=sent)
+        check_exchange(method, path, content, answer)
+        return answer
 
 
 @pytest.fixture

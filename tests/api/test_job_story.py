@@ -73,6 +73,7 @@ def test_the_timeline_tells_what_happened_in_order(api: Any, tenant: Any) -> Non
     now = timezone.now()
     own = {"tenant_id": tenant.id, "job_id": job_uuid(job)}
     event_id, delivery_id = ids.new_id(), ids.new_id()
+    ended = {**job, "state": "completed"}
     DeliveryAttempt.objects.create(
         **own,
         id=ids.new_id(),
@@ -84,9 +85,7 @@ def test_the_timeline_tells_what_happened_in_order(api: Any, tenant: Any) -> Non
         status=503,
         next_attempt_at=now + timedelta(seconds=14),
     )
-    Event.objects.create(
-        **own, id=event_id, type="job.completed", at=now + timedelta(seconds=8), job={"state": "completed"}, epoch=1
-    )
+    Event.objects.create(**own, id=event_id, type="job.completed", at=now + timedelta(seconds=8), job=ended, epoch=1)
     add_attempt(tenant, job, 1, seconds=3)
     entries = api.get(f"/v1/jobs/{job['id']}/events", key=tenant.api_key).json()["data"]
     assert [entry["type"] for entry in entries] == [
@@ -97,7 +96,7 @@ def test_the_timeline_tells_what_happened_in_order(api: Any, tenant: Any) -> Non
     ]
     assert [entry["seq"] for entry in entries] == [1, 2, 3, 4]
     assert entries[2]["id"] == ids.show_id(ids.EVENT, event_id)
-    assert entries[2]["data"] == {"job": {"state": "completed"}}
+    assert entries[2]["data"] == {"job": ended}
     delivery = entries[3]["data"]
     assert (delivery["status"], delivery["duration_ms"], delivery["number"]) == (503, 12, 1)
     assert delivery["delivery_id"] == ids.show_id(ids.DELIVERY, delivery_id)
@@ -106,7 +105,7 @@ def test_the_timeline_tells_what_happened_in_order(api: Any, tenant: Any) -> Non
 
 def test_a_second_life_of_a_job_follows_its_first_end(api: Any, tenant: Any) -> None:
     job = make_job(tenant)
-    own = {"tenant_id": tenant.id, "job_id": job_uuid(job), "job": {}, "epoch": 1}
+    own = {"tenant_id": tenant.id, "job_id": job_uuid(job), "job": {**job, "state": "discarded"}, "epoch": 1}
     Event.objects.create(**own, id=ids.new_id(), type="job.discarded", at=timezone.now() + timedelta(seconds=5))
     add_attempt(tenant, job, 1, seconds=1)
     add_attempt(tenant, job, 2, seconds=60)

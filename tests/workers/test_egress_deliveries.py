@@ -14,6 +14,7 @@ from jobservice.ids import EVENT, show_id
 from jobservice.jobs.models import Job
 from jobservice.webhooks.deliveries import DeliveryResult
 from tenants.models import Blob
+from tests.contract import check_webhook
 from tests.egress.servers import LOCAL, Answer, fixed, peer
 from tests.factories import Tenant, make_job
 from tests.jobs import dispatching
@@ -61,6 +62,7 @@ def test_the_event_goes_out_signed_under_its_own_id(tenant: Tenant) -> None:
     assert (result.final_state, result.status) == ("delivered", 200)
     headers, body = split(request)
     Webhook(secrets_of(tenant)[0]).verify(body, headers)
+    check_webhook("job.completed", headers, body)
     assert (headers["webhook-id"], headers["traceparent"]) == (show_id(EVENT, run.delivery.event_id), trace)
     message = json.loads(body)
     assert (message["type"], message["data"]["result"], message["data"]["metadata"]) == (
@@ -81,7 +83,8 @@ def discard_job(tenant: Tenant) -> None:
 def test_a_discarded_jobs_event_tells_its_opened_error(tenant: Tenant) -> None:
     discard_job(tenant)
     _, request = send(prepare(), reply(204))
-    _, body = split(request)
+    headers, body = split(request)
+    check_webhook("job.discarded", headers, body)
     message = json.loads(body)
     assert message["type"] == "job.discarded"
     assert message["data"]["job"]["error"] == {"code": "handler-error", "message": "ValueError: no"}

@@ -17,6 +17,7 @@ from jobservice.jobs.models import LiveJob
 from jobservice.jobs.outcomes import Outcome, StartedJob
 from tenants.models import SigningSecret
 from tenants.signing_secrets import signing_secrets
+from tests.contract import check_webhook
 from tests.egress.servers import LOCAL, Answer, endless, fixed, peer
 from tests.factories import Tenant, make_job
 from tests.jobs.dispatching import WORKER, claim, start
@@ -106,6 +107,7 @@ def test_the_endpoint_gets_a_signed_job_run_with_its_fence(tenant: Tenant) -> No
     assert (outcome.kind, outcome.result) == ("completed", b'{"done": 1}')
     headers, body = split(request)
     Webhook(secrets_of(tenant)[0]).verify(body, headers)
+    check_webhook("job.run", headers, body)
     assert headers["webhook-id"] == headers["idempotency-key"] == job["id"]
     assert (headers["job-attempt"], headers["job-epoch"], headers["x-token"]) == ("1", "1", "abc")
     assert "job-complete-url" not in headers

@@ -19,7 +19,7 @@ class Welcome:
 def write_banner(welcome: Welcome) -> str:
     """The lines to print, without prefixes, so that the curl line can be pasted."""
     lines = ["", f"jobservice is ready at {welcome.address}"]
-    lines += [f"  API        {welcome.address}/v1/jobs (described in README.md, section API)"]
+    lines += [f"  API        {welcome.address}/v1/jobs", f"  Docs       {welcome.address}/docs"]
     if welcome.allows_loopback:
         lines += ["  Egress     loopback addresses may be called (set JOBSERVICE_EGRESS_ALLOW= to forbid it)"]
     lines += _key_lines(welcome)

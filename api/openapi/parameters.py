@@ -1,0 +1,97 @@
+"""The parameters of requests and the headers of answers, each described once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.openapi.declaration import Parameter
+from api.openapi.schemas.values import GIVEN_TIME, JOB_ID, NAME_SCHEMA, described, integer
+from api.problems import PROBLEM_TYPES
+from api.queries import DEFAULT_LIMIT, MAX_CURSOR_CHARACTERS, MAX_GIVEN_LIMIT, MAX_LIMIT
+from jobservice.jobs.options import MAX_PRIORITY
+from jobservice.jobs.selectors import PARTS
+from jobservice.jobs.states import STATES
+from jobservice.jobs.submission import MAX_TAG_CHARACTERS, MAX_TAGS
+
+# Those in addresses, by the names that api/urls.py gives them.
+PATH_PARAMETERS: dict[str, dict[str, Any]] = {
+    "job_id": described(JOB_ID, "The id of a job."),
+    "name": described(NAME_SCHEMA, "The name of a job type."),
+    "code": described({"type": "string", "enum": sorted(PROBLEM_TYPES)}, "The code of a problem."),
+}
+
+PAGING = (
+    Parameter(
+        "limit",
+        {**integer(1, MAX_GIVEN_LIMIT), "default": DEFAULT_LIMIT},
+        f"How many entries at most; more than {MAX_LIMIT} is the same as {MAX_LIMIT}.",
+    ),
+    Parameter(
+        "cursor",
+        {"type": "string", "maxLength": MAX_CURSOR_CHARACTERS},
+        "`next_cursor` of the page before. It belongs to this list with these filters.",
+    ),
+)
+JOB_FILTERS = (
+    Parameter("state", {"type": "string", "enum": list(STATES)}, "The state they are in."),
+    Parameter("queue", NAME_SCHEMA, "The queue they are in."),
+    Parameter("type", NAME_SCHEMA, "Their job type."),
+    Parameter("priority", integer(0, MAX_PRIORITY), "Their priority."),
+    Parameter(
+        "tag",
+        {
+            "type": "array",
+            "items": {
+                "type": "string",
+                "pattern": f"^[a-z0-9][a-z0-9._-]{{0,99}}:[^\\u0000]{{0,{MAX_TAG_CHARACTERS}}}$",
+            },
+            "maxItems": MAX_TAGS,
+        },
+        "`name:value` of a tag they have. May be given several times: then they have all of them.",
+    ),
+    Parameter("created_after", GIVEN_TIME, "Accepted at this time or later."),
+    Parameter("created_before", GIVEN_TIME, "Accepted before this time."),
+)
+INCLUDE = Parameter(
+    "include",
+    {"type": "array", "items": {"type": "string", "enum": list(PARTS)}},
+    "The sealed parts to open, separated by commas; needs the scope `payloads:read`.",
+    is_exploded=False,
+)
+IF_MATCH = Parameter(
+    "If-Match",
+    {"type": "string"},
+    "Do it only to the version with this ETag; `*` means any that exists.",
+    place="header",
+)
+TRACEPARENT = Parameter(
+    "traceparent",
+    {"type": "string"},
+    "W3C trace context; carried to the job's calls and events. Left out when it is malformed.",
+    place="header",
+)
+
+HEADERS: dict[str, dict[str, Any]] = {
+    "X-Request-Id": {
+        "description": "The id of the request: yours, or a new one.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+    },
+    "Location": {
+        "description": "Where the new object is.",
+        "required": True,
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "ETag": {
+        "description": "The version of the object, for If-Match.",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"[^"]+"$'},
+    },
+    "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 0}},
+    "WWW-Authenticate": {"description": "The challenge.", "required": True, "schema": {"type": "string"}},
+}
+# Which headers a problem has besides the id of the request.
+PROBLEM_HEADERS: dict[str, tuple[str, ...]] = {
+    "unauthenticated": ("WWW-Authenticate",),
+    "unavailable": ("Retry-After",),
+}

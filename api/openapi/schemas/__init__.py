@@ -1,0 +1,23 @@
+"""The schemas of everything that the API takes and answers, as JSON Schema 2020-12, by the names of the document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.openapi.schemas.events import EVENT_SCHEMAS
+from api.openapi.schemas.job_types import JOB_TYPE_SCHEMAS
+from api.openapi.schemas.jobs import JOB_SCHEMAS
+from api.openapi.schemas.problems import PROBLEM_SCHEMAS
+from api.openapi.schemas.service import SERVICE_SCHEMAS
+from api.openapi.schemas.tenant import TENANT_SCHEMAS
+from api.openapi.schemas.timeline import TIMELINE_SCHEMAS
+
+SCHEMAS: dict[str, Any] = {
+    **JOB_SCHEMAS,
+    **TIMELINE_SCHEMAS,
+    **JOB_TYPE_SCHEMAS,
+    **TENANT_SCHEMAS,
+    **EVENT_SCHEMAS,
+    **SERVICE_SCHEMAS,
+    **PROBLEM_SCHEMAS,
+}

@@ -1,0 +1,19 @@
+"""Schemas of what belongs to the tenant itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.openapi.declaration import nullable
+from api.openapi.schemas.values import TIME, answered, described
+
+TENANT_SCHEMAS: dict[str, Any] = {
+    "SigningSecret": answered(
+        {
+            "secret": {"type": "string", "pattern": "^whsec_[0-9A-Za-z+/]+={0,2}$"},
+            "public_key": described({"type": "null"}, "For asymmetric signatures, which are not made yet."),
+            "previous_valid_until": described(nullable(TIME), "Until then the secret before this one signs as well."),
+        },
+        description="What receivers verify the service's requests with (Standard Webhooks).",
+    ),
+}
