@@ -30,7 +30,6 @@ def build_document() -> dict[str, Any]:
         paths.setdefault(address, {})[method.lower()] = _operation(address, view, find_declaration(view))
     return {
         "openapi": "3.1.0",
-        "jsonSchemaDialect": "https://spec.openapis.org/oas/3.1/dialect/base",
         "info": {
             "title": "jobservice",
             "version": VERSION,

@@ -1,4 +1,4 @@
-"""GET /docs and the files it is made of. That the page works in a browser is seen in tests/journeys/test_docs_page.py."""
+"""GET /docs and the files it is made of. A browser looks at them in tests/journeys/."""
 
 from __future__ import annotations
 
