@@ -14,13 +14,13 @@ SUBMISSION: dict[str, Any] = {
     "max_attempts": 20,
     "retry": {"strategy": "exponential", "initial_seconds": 5, "factor": 2, "max_seconds": 3600, "jitter": 0.2},
     "tags": {"customer": "7"},
-    "callback_url": "https://example.com/jobs/ended",
+    "callback_url": "https://shop.example/jobs/ended",
     "metadata": {"trace": "abc"},
 }
 ECHO: dict[str, Any] = {"type": "echo", "payload": {"hello": "world"}}
 HTTP_CALL: dict[str, Any] = {
     "type": "http.request",
-    "payload": {"method": "POST", "url": "https://example.com/reports", "body": {"day": "2027-01-31"}},
+    "payload": {"method": "POST", "url": "https://shop.example/reports", "body": {"day": "2027-01-31"}},
 }
 
 ACCEPTED_JOB: dict[str, Any] = {
@@ -99,7 +99,7 @@ TIMELINE: list[dict[str, Any]] = [
 
 JOB_TYPE_SPEC: dict[str, Any] = {
     "executor": "http",
-    "http": {"url": "https://example.com/render", "headers": {"X-Token": "secret"}},
+    "http": {"url": "https://shop.example/render", "headers": {"X-Token": "secret"}},
     "defaults": {"queue": "invoices", "timeout_seconds": 60},
 }
 HANDLER_SPEC: dict[str, Any] = {"executor": "handler", "handler": "echo", "defaults": {"priority": 5}}
@@ -109,7 +109,7 @@ JOB_TYPE: dict[str, Any] = {
     "executor": "http",
     "built_in": False,
     "http": {
-        "url": "https://example.com/render",
+        "url": "https://shop.example/render",
         "headers": {"X-Token": "***"},
         "signing": {"scheme": "v1", "own": False},
     },

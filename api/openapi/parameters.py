@@ -28,7 +28,7 @@ PAGING = (
     ),
     Parameter(
         "cursor",
-        {"type": "string", "maxLength": MAX_CURSOR_CHARACTERS},
+        {"type": "string", "pattern": f"^[0-9A-Za-z_-]{{1,{MAX_CURSOR_CHARACTERS}}}$"},
         "`next_cursor` of the page before. It belongs to this list with these filters.",
     ),
 )

@@ -53,11 +53,16 @@ class Fields:
 
     def integer(self, name: str, *, low: int, high: int) -> int | None:
         """A whole number within the bounds."""
-        value = self._given(name, int, wanted="a whole number")
-        if value is not None and not low <= value <= high:
+        value = self._given(name, (int, float), wanted="a whole number")
+        if value is None:
+            return None
+        if not is_whole(value):
+            self.refuse(name, "wrong-type", f"{name} must be a whole number.")
+            return None
+        if not low <= value <= high:
             self.refuse(name, "out-of-range", f"{name} must be between {low} and {high}.")
             return None
-        return value
+        return int(value)
 
     def number(self, name: str, *, low: float, high: float) -> float | None:
         """A number within the bounds."""
@@ -132,6 +137,11 @@ class Fields:
             self.refuse(name, "wrong-type", f"{name} must be {wanted}, not {_KINDS.get(type(value), 'that')}.")
             return None
         return value
+
+
+def is_whole(value: object) -> bool:
+    """Whether JSON counts it as an integer: 60.0 is one (JSON Schema 2020-12, 6.1.1), true is none."""
+    return type(value) is int or (isinstance(value, float) and value.is_integer())
 
 
 def refusal(faults: list[Fault]) -> JobserviceError:

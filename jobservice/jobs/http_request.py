@@ -10,6 +10,7 @@ from typing import Any
 from jobservice.egress.headers import check_headers
 from jobservice.egress.policy import EgressPolicy, check_url
 from jobservice.errors import EgressRefused, Fault, Invalid
+from jobservice.jobs.field_checks import is_whole
 
 TYPE_NAME = "http.request"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -96,8 +97,7 @@ def _status_faults(payload: dict[str, Any]) -> Iterator[Fault]:
     if payload.get("expect_status") is None:
         return
     statuses = _statuses(payload)
-    # Not isinstance: JSON's true is an int to Python.
-    if not statuses or len(statuses) > MAX_STATUSES or any(type(status) is not int for status in statuses):
+    if not statuses or len(statuses) > MAX_STATUSES or not all(is_whole(status) for status in statuses):
         detail = f"The expected status must be a number or a list of 1 to {MAX_STATUSES} numbers."
         yield Fault("/payload/expect_status", "wrong-type", detail)
     elif not all(200 <= status <= 599 for status in statuses):

@@ -104,7 +104,9 @@ def _read_http(fields: Fields) -> HttpTarget | None:
             check_url(url, egress_policy())
         except EgressRefused as error:
             http.refuse("url", error.code, error.detail)
-    if http.raw.get("signing") not in (None, SIGNING):
+    signing = http.raw.get("signing")
+    # Not equality alone: 0 equals false to Python.
+    if signing is not None and (signing != SIGNING or type(signing["own"]) is not bool):
         http.refuse("signing", "not-supported", "Signing by anything but the tenant's default secret is not built yet.")
     return HttpTarget(url=url or "", headers=_read_headers(http))
 

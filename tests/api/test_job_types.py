@@ -122,6 +122,10 @@ def test_a_job_of_the_type_takes_its_defaults(api: Any, tenant: Any) -> None:
         ({**HTTP, "defaults": {"priority": "1"}}, {("/defaults/priority", "wrong-type")}),
         ({"executor": "http", "http": {}}, {("/http/url", "required")}),
         ({"executor": "http", "http": {"url": URL, "signing": {"own": True}}}, {("/http/signing", "not-supported")}),
+        (
+            {"executor": "http", "http": {"url": URL, "signing": {"scheme": "v1", "own": 0}}},
+            {("/http/signing", "not-supported")},
+        ),
         ({"executor": "http", "http": {"url": URL, "headers": {"A": 1}}}, {("/http/headers/A", "wrong-type")}),
         ({"executor": "http", "http": {"url": URL, "headers": {"A": "***"}}}, {("/http/headers/A", "bad-format")}),
         ({"executor": "http", "http": {"url": URL, "headers": {"A": "x\r\ny"}}}, {("/http/headers", "bad-format")}),

@@ -111,6 +111,18 @@ def test_every_fault_is_named_at_once(api: Any, tenant: Any) -> None:
     }
 
 
+def test_a_whole_number_may_be_written_with_a_fraction_of_zero(api: Any, tenant: Any) -> None:
+    answer = api.post("/v1/jobs", b'{"type":"echo","priority":3.0,"max_attempts":1e1}', key=tenant.api_key)
+    assert (answer.json()["priority"], answer.json()["max_attempts"]) == (3, 10)
+    assert b'"priority":3,' in answer.content
+    body = b'{"type":"echo","priority":0.5,"timeout_seconds":1e300,"max_attempts":true}'
+    assert faults(api.post("/v1/jobs", body, key=tenant.api_key)) == {
+        ("/priority", "wrong-type"),
+        ("/timeout_seconds", "out-of-range"),
+        ("/max_attempts", "wrong-type"),
+    }
+
+
 def test_an_answer_does_not_grow_with_the_faults(api: Any, tenant: Any) -> None:
     answer = api.post("/v1/jobs", {f"f{n}": n for n in range(5000)}, key=tenant.api_key)
     assert len(problem(answer, 422, "invalid")["errors"]) == 100

@@ -71,7 +71,7 @@ def test_only_an_object_is_a_submission(raw: object) -> None:
         ("queue", "\x00", "bad-format"),
         ("priority", -1, "out-of-range"),
         ("priority", True, "wrong-type"),
-        ("priority", 1.0, "wrong-type"),
+        ("priority", 1.5, "wrong-type"),
         ("timeout_seconds", 0, "out-of-range"),
         ("timeout_seconds", 86401, "out-of-range"),
         ("timeout_seconds", "60", "wrong-type"),
