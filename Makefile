@@ -17,7 +17,7 @@ run: $(RUNTIME) ## start everything; PORT=8000 and JOBSERVICE_DATA_DIR=var unles
 	@exec $(BIN)/python manage.py up
 
 test: $(DEV) ## run the everyday tests; nothing needs to be installed or running
-	$(BIN)/pytest -n auto --ignore=tests/journeys
+	$(BIN)/pytest -n auto --ignore=tests/journeys --ignore=tests/clients
 
 journeys: $(DEV) ## run the whole product from outside: real processes, brokers, kills
 	$(BIN)/pytest tests/journeys

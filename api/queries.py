@@ -62,8 +62,10 @@ def read_job_query(request: Request) -> tuple[JobFilters, Paging]:
 
 def read_include(request: Request) -> list[str]:
     """The parts of a job that are wanted besides itself. Raises `Invalid`."""
-    fields = _parameters(request, known=frozenset({"include"}))
-    names = dict.fromkeys(name for name in fields.raw.get("include", "").split(",") if name)  # type: ignore[attr-defined]
+    fields = _parameters(request, known=frozenset({"include"}), repeatable=frozenset({"include"}))
+    # Many generated clients repeat a parameter in place of the commas.
+    given = ",".join(request.query_params.getlist("include"))
+    names = dict.fromkeys(name for name in given.split(",") if name)
     if set(names) - set(PARTS):
         fields.refuse("include", "out-of-range", f"include is a list of {', '.join(PARTS)}, separated by commas.")
     _finish(fields)

@@ -51,6 +51,13 @@ def test_only_the_parts_asked_for_are_shown(api: Any, tenant: Any) -> None:
     assert answer == {**job, "metadata": {"m": 1}}
 
 
+@pytest.mark.parametrize("query", ["include=payload,metadata", "include=payload&include=metadata"])
+def test_parts_are_separated_by_commas_or_named_each(api: Any, tenant: Any, query: str) -> None:
+    job = make_job(tenant, payload=[1, 2], metadata={"m": 1})
+    answer = api.get(f"/v1/jobs/{job['id']}?{query}", key=tenant.api_key).json()
+    assert (answer["payload"], answer["metadata"], "result" in answer) == ([1, 2], {"m": 1}, False)
+
+
 def test_an_unknown_part_is_a_fault(api: Any, tenant: Any) -> None:
     job = make_job(tenant)
     answer = api.get(f"/v1/jobs/{job['id']}?include=payload,secret", key=tenant.api_key)
