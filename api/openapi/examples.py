@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.openapi.schemas.problems import problem_example
+
 SUBMISSION: dict[str, Any] = {
     "type": "invoice.render",
     "payload": {"invoice": 42},
@@ -50,6 +52,7 @@ ACCEPTED_JOB: dict[str, Any] = {
     "deduplicated": False,
     "waiting": None,
 }
+BULK_SUBMISSION: dict[str, Any] = {"mode": "partial", "jobs": [SUBMISSION, {"type": "nobody.knows"}]}
 COMPLETED_JOB: dict[str, Any] = {
     **ACCEPTED_JOB,
     "state": "completed",
@@ -150,6 +153,13 @@ JOB_RUN: dict[str, Any] = {
         "epoch": 1,
         "deadline": "2027-01-31T12:01:30.021Z",
     },
+}
+
+BULK_RESULT: dict[str, Any] = {
+    "data": [
+        {"index": 0, "status": 201, "job": ACCEPTED_JOB},
+        {"index": 1, "status": 422, "problem": problem_example("unknown-job-type")},
+    ]
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.idempotency import MAX_KEY_CHARACTERS
 from api.openapi.declaration import Parameter
 from api.openapi.schemas.values import GIVEN_TIME, JOB_ID, NAME_SCHEMA, described, integer
 from api.problems import PROBLEM_TYPES
@@ -12,6 +13,9 @@ from jobservice.jobs.options import MAX_PRIORITY
 from jobservice.jobs.selectors import PARTS
 from jobservice.jobs.states import STATES
 from jobservice.jobs.submission import MAX_TAG_CHARACTERS, MAX_TAGS
+
+# In double quotes, or bare: then it begins with none and neither begins nor ends with a space.
+_IDEMPOTENCY_KEY = f'^("[ -~]{{1,{MAX_KEY_CHARACTERS}}}"|[!#-~]([ -~]{{0,{MAX_KEY_CHARACTERS - 2}}}[!-~])?)$'
 
 # Those in addresses, by the names that api/urls.py gives them.
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
@@ -64,6 +68,14 @@ IF_MATCH = Parameter(
     "Do it only to the version with this ETag; `*` means any that exists.",
     place="header",
 )
+IDEMPOTENCY_KEY = Parameter(
+    "Idempotency-Key",
+    {"type": "string", "pattern": _IDEMPOTENCY_KEY},
+    "Makes the request safe to repeat: for 24 hours the same key with the same body gets the first answer again, byte "
+    f"for byte. Up to {MAX_KEY_CHARACTERS} visible ASCII characters, bare or in double quotes; a new one for each new "
+    "request.",
+    place="header",
+)
 TRACEPARENT = Parameter(
     "traceparent",
     {"type": "string"},
@@ -86,6 +98,10 @@ HEADERS: dict[str, dict[str, Any]] = {
         "description": "The version of the object, for If-Match.",
         "required": True,
         "schema": {"type": "string", "pattern": '^"[^"]+"$'},
+    },
+    "Idempotent-Replayed": {
+        "description": "The answer is that of an earlier request with the same Idempotency-Key.",
+        "schema": {"type": "string", "const": "true"},
     },
     "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 0}},
     "WWW-Authenticate": {"description": "The challenge.", "required": True, "schema": {"type": "string"}},

@@ -7,7 +7,7 @@ from typing import Any
 
 from api.openapi.declaration import Operation, ref
 from api.openapi.parameters import PROBLEM_HEADERS
-from api.openapi.schemas.problems import problem_example, problem_name
+from api.openapi.schemas.problems import one_problem_of, problem_example, problem_name
 from api.problems import MEDIA_TYPE, PROBLEM_TYPES
 
 _ALWAYS = ("bad-request", "not-acceptable", "internal", "unavailable")
@@ -53,13 +53,7 @@ def _any_of(codes: list[str]) -> dict[str, Any]:
         "headers": _headers(codes),
         "content": {
             MEDIA_TYPE: {
-                "schema": {
-                    "oneOf": [ref(problem_name(code)) for code in codes],
-                    "discriminator": {
-                        "propertyName": "code",
-                        "mapping": {code: ref(problem_name(code))["$ref"] for code in codes},
-                    },
-                },
+                "schema": one_problem_of(codes),
                 "examples": {code: {"value": problem_example(code)} for code in codes},
             }
         },

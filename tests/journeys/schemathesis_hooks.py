@@ -3,6 +3,7 @@
 - Random job types are unknown, so that no job would ever be stored: those that are well formed become `echo`.
 - A schema says what a request looks like, not what exists: valid data may be refused for the reasons named here, and
   for no other.
+- Of a group of jobs in the mode `partial` the wrong ones are refused in their entries.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import re
 from typing import Any
 
 import schemathesis
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+_JOB_OF_A_GROUP = re.compile("^/jobs/[0-9]+")
 _KEPT_TYPES = ("echo", "fail", "http.request")
 # Refusals that depend on what is stored, on the clock or on the operator's settings.
-_CODES = {"unknown-job-type", "egress-refused", "precondition-failed"}
+_CODES = {"unknown-job-type", "egress-refused", "precondition-failed", "idempotency-key-reused"}
 _FAULTS = {
     ("/cursor", "bad-cursor"),
     ("/run_at", "out-of-range"),
@@ -27,17 +29,17 @@ _FAULTS = {
     ("/callback_url", "egress-refused"),
     ("/payload/url", "egress-refused"),
     ("/http/url", "egress-refused"),
+    ("/type", "unknown-job-type"),
 }
 
 
 @schemathesis.hook
 def map_body(context: schemathesis.HookContext, body: Any) -> Any:
     """A well-formed type becomes one that exists."""
-    if context.operation is None or context.operation.label != "POST /v1/jobs":
-        return body
-    if isinstance(body, dict) and isinstance(body.get("type"), str) and body["type"] not in _KEPT_TYPES:
-        return {**body, "type": "echo"} if _NAME.fullmatch(body["type"]) else body
-    return body
+    label = "" if context.operation is None else context.operation.label
+    if label == "POST /v1/jobs/bulk" and isinstance(body, dict) and isinstance(body.get("jobs"), list):
+        return {**body, "jobs": [_known(job) for job in body["jobs"]]}
+    return _known(body) if label == "POST /v1/jobs" else body
 
 
 @schemathesis.check
@@ -50,7 +52,26 @@ def valid_data_is_taken(
     return positive_data_acceptance(ctx, response, case)
 
 
+@schemathesis.check
+def wrong_data_is_refused(
+    ctx: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case[Any]
+) -> bool | None:
+    """The generator's own check; a group may be refused in part."""
+    if response.status_code == 200 and case.operation.label == "POST /v1/jobs/bulk":
+        entries = json.loads(response.content)["data"]
+        if any("problem" in entry for entry in entries):
+            return None
+    return negative_data_rejection(ctx, response, case)
+
+
+def _known(job: Any) -> Any:
+    if isinstance(job, dict) and isinstance(job.get("type"), str) and job["type"] not in _KEPT_TYPES:
+        return {**job, "type": "echo"} if _NAME.fullmatch(job["type"]) else job
+    return job
+
+
 def _is_beyond_a_schema(problem: dict[str, Any]) -> bool:
     if problem["code"] == "invalid":
-        return {(fault["pointer"], fault["code"]) for fault in problem["errors"]} <= _FAULTS
+        faults = {(_JOB_OF_A_GROUP.sub("", fault["pointer"]), fault["code"]) for fault in problem["errors"]}
+        return faults <= _FAULTS
     return problem["code"] in _CODES

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.bulk_jobs import SubmitJobs
 from api.jobs import ListAttempts, ListJobEvents, ListJobs, ReadJob, SubmitJob
 from api.openapi import examples
 from api.openapi.declaration import Answer, Body, Operation, ref
-from api.openapi.parameters import INCLUDE, JOB_FILTERS, PAGING, TRACEPARENT
+from api.openapi.parameters import IDEMPOTENCY_KEY, INCLUDE, JOB_FILTERS, PAGING, TRACEPARENT
 from api.openapi.webhooks import CALLBACKS
 from api.views import ApiView
 
+_IDEMPOTENCY = ("idempotency-key-in-use", "idempotency-key-reused")
 _OF_THE_NEW_JOB = {"job_id": "$response.body#/id"}
 _LINKS: dict[str, Any] = {
     name: {"operationId": name, "parameters": _OF_THE_NEW_JOB} for name in ("readJob", "listAttempts", "listJobEvents")
@@ -22,7 +24,7 @@ JOB_OPERATIONS: dict[type[ApiView], Operation] = {
         summary="Submit a job",
         description="An answer of 201 is a promise: the job is stored, and will be run. A field that is null counts as "
         "not given. What is not given is decided by the job type, and then by the service.",
-        parameters=(TRACEPARENT,),
+        parameters=(IDEMPOTENCY_KEY, TRACEPARENT),
         body=Body(
             "JobSubmission",
             {
@@ -32,10 +34,33 @@ JOB_OPERATIONS: dict[type[ApiView], Operation] = {
             },
         ),
         answers={
-            201: Answer("The job is stored.", ref("Job"), examples.ACCEPTED_JOB, headers=("Location",), links=_LINKS)
+            201: Answer(
+                "The job is stored.",
+                ref("Job"),
+                examples.ACCEPTED_JOB,
+                headers=("Location", "Idempotent-Replayed"),
+                links=_LINKS,
+            )
         },
-        errors=("unknown-job-type", "egress-refused"),
+        errors=("unknown-job-type", "egress-refused", *_IDEMPOTENCY),
         callbacks=CALLBACKS,
+    ),
+    SubmitJobs: Operation(
+        tag="Jobs",
+        summary="Submit up to 1,000 jobs",
+        description="In the mode `partial` a job that is refused does not hold back the others: look at the status of "
+        "each entry. Their `callback_url`s are called as those of jobs that come alone.",
+        parameters=(IDEMPOTENCY_KEY, TRACEPARENT),
+        body=Body("BulkSubmission", {"All or none": examples.BULK_SUBMISSION}),
+        answers={
+            200: Answer(
+                "Each job is stored or, in the mode `partial`, refused.",
+                ref("BulkResult"),
+                examples.BULK_RESULT,
+                headers=("Idempotent-Replayed",),
+            )
+        },
+        errors=_IDEMPOTENCY,
     ),
     ListJobs: Operation(
         tag="Jobs",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.openapi.schemas.bulk_jobs import BULK_SCHEMAS
 from api.openapi.schemas.events import EVENT_SCHEMAS
 from api.openapi.schemas.job_types import JOB_TYPE_SCHEMAS
 from api.openapi.schemas.jobs import JOB_SCHEMAS
@@ -14,6 +15,7 @@ from api.openapi.schemas.timeline import TIMELINE_SCHEMAS
 
 SCHEMAS: dict[str, Any] = {
     **JOB_SCHEMAS,
+    **BULK_SCHEMAS,
     **TIMELINE_SCHEMAS,
     **JOB_TYPE_SCHEMAS,
     **TENANT_SCHEMAS,

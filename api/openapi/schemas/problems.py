@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from api.openapi.declaration import ref
@@ -20,7 +21,11 @@ FAULT_CODES = (
     "bad-cursor",
     "conflicting-fields",
     "not-supported",
+    # In a group of jobs: why one of them would be refused alone.
     "egress-refused",
+    "unknown-job-type",
+    "payload-too-large",
+    "forbidden",
 )
 FAULT = answered(
     {
@@ -39,6 +44,17 @@ _MORE: dict[str, dict[str, Any]] = {
 def problem_name(code: str) -> str:
     """The name of the schema of a code: `UnknownJobTypeProblem` for `unknown-job-type`."""
     return "".join(word.capitalize() for word in code.split("-")) + "Problem"
+
+
+def one_problem_of(codes: Sequence[str]) -> dict[str, Any]:
+    """The schema of a problem of one of these codes."""
+    return {
+        "oneOf": [ref(problem_name(code)) for code in codes],
+        "discriminator": {
+            "propertyName": "code",
+            "mapping": {code: ref(problem_name(code))["$ref"] for code in codes},
+        },
+    }
 
 
 def _members(code: dict[str, Any], status: dict[str, Any], type_uri: dict[str, Any]) -> dict[str, Any]:
