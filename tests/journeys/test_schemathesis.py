@@ -13,7 +13,7 @@ from tests.journeys.product import ROOT, Product, running
 EXAMPLES = os.environ.get("TEST_SCHEMATHESIS_EXAMPLES", "15")
 
 
-def explore(product: Product, *arguments: str) -> subprocess.CompletedProcess[str]:
+def explore(product: Product, *, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
             str(Path(sys.executable).parent / "schemathesis"),
@@ -22,10 +22,10 @@ def explore(product: Product, *arguments: str) -> subprocess.CompletedProcess[st
             *("--url", product.address, "--header", f"Authorization: Bearer {product.key}"),
             *("--checks", "all", "--exclude-checks", "positive_data_acceptance,negative_data_rejection"),
             *("--max-examples", EXAMPLES, "--continue-on-failure", "--no-color"),
-            *arguments,
         ],
-        cwd=ROOT,
-        env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.journeys.schemathesis_hooks"},
+        # What it remembers of earlier runs stays out of the repository.
+        cwd=folder,
+        env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.journeys.schemathesis_hooks", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=600,
@@ -36,7 +36,7 @@ def explore(product: Product, *arguments: str) -> subprocess.CompletedProcess[st
 def test_no_generated_request_is_ill_answered(tmp_path: Path) -> None:
     # Generated jobs call generated addresses: nothing public is dialled.
     with running(tmp_path / "var", JOBSERVICE_EGRESS_PORTS="9") as product:
-        explored = explore(product)
+        explored = explore(product, folder=tmp_path)
         assert explored.returncode == 0, explored.stdout + explored.stderr
         assert "Authentication failed" not in explored.stdout
         assert product.call("GET", "/readyz")[0] == 200
