@@ -20,7 +20,7 @@ from api.openapi.schemas.problems import FAULT_CODES
 from api.problems import MEDIA_TYPE
 
 # Problems that any address may answer, an unknown one too.
-_EVERYWHERE = {"bad-request", "not-found", "method-not-allowed"}
+_EVERYWHERE = {"bad-request", "not-found", "method-not-allowed", "request-timeout", "uri-too-long", "headers-too-large"}
 # Pages for people are no part of the document.
 _PAGES = re.compile(r"/docs(/assets/.*)?$")
 

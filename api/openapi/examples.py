@@ -24,6 +24,7 @@ HTTP_CALL: dict[str, Any] = {
     "type": "http.request",
     "payload": {"method": "POST", "url": "https://shop.example/reports", "body": {"day": "2027-01-31"}},
 }
+JOB_CHANGE: dict[str, Any] = {"priority": 5, "run_at": "2027-02-01T06:00:00Z"}
 
 ACCEPTED_JOB: dict[str, Any] = {
     "id": "job_01kvq4wgzme5vsknk084sn02q8",

@@ -16,8 +16,8 @@ most 100 deep, and no object in it names a member twice.
 **Answers grow.** An object may get new members: ignore those that you do not know.
 
 **Problems.** Every error is `application/problem+json` (RFC 9457). A program looks at `code`; `type` leads to a page
-that says what to do. Any address may also answer 404 `not-found` and 405 `method-not-allowed`. Nothing is half done on
-any error.
+that says what to do. Any address may also answer 404 `not-found`, 405 `method-not-allowed` and, to a request
+that is too slow or too long, 408, 414 and 431. Nothing is half done on any error.
 
 **Lists.** The newest first. `next_cursor` goes into `cursor` for the next page, with the same filters.
 

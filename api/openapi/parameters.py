@@ -7,6 +7,7 @@ from typing import Any
 from api.idempotency import MAX_KEY_CHARACTERS
 from api.openapi.declaration import Parameter
 from api.openapi.schemas.values import GIVEN_TIME, JOB_ID, NAME_SCHEMA, described, integer
+from api.preferences import MAX_WAIT_SECONDS
 from api.problems import PROBLEM_TYPES
 from api.queries import DEFAULT_LIMIT, MAX_CURSOR_CHARACTERS, MAX_GIVEN_LIMIT, MAX_LIMIT
 from jobservice.jobs.options import MAX_PRIORITY
@@ -76,6 +77,13 @@ IDEMPOTENCY_KEY = Parameter(
     "request.",
     place="header",
 )
+PREFER_WAIT = Parameter(
+    "Prefer",
+    {"type": "string"},
+    "`wait=30` (RFC 7240): answer once the job is over, or after so many seconds. More than "
+    f"{MAX_WAIT_SECONDS} is the same as {MAX_WAIT_SECONDS}; what is none of this is ignored.",
+    place="header",
+)
 TRACEPARENT = Parameter(
     "traceparent",
     {"type": "string"},
@@ -102,6 +110,11 @@ HEADERS: dict[str, dict[str, Any]] = {
     "Idempotent-Replayed": {
         "description": "The answer is that of an earlier request with the same Idempotency-Key.",
         "schema": {"type": "string", "const": "true"},
+    },
+    "Preference-Applied": {
+        "description": "For how long the answer would have been waited for; not there when it came at once for want "
+        "of room.",
+        "schema": {"type": "string", "pattern": "^wait=[0-9]+$"},
     },
     "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 0}},
     "WWW-Authenticate": {"description": "The challenge.", "required": True, "schema": {"type": "string"}},

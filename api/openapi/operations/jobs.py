@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from api.bulk_jobs import SubmitJobs
-from api.jobs import ListAttempts, ListJobEvents, ListJobs, ReadJob, SubmitJob
+from api.jobs import ChangeJob, EraseJob, ListAttempts, ListJobEvents, ListJobs, ReadJob, SubmitJob
 from api.openapi import examples
 from api.openapi.declaration import Answer, Body, Operation, ref
-from api.openapi.parameters import IDEMPOTENCY_KEY, INCLUDE, JOB_FILTERS, PAGING, TRACEPARENT
+from api.openapi.parameters import IDEMPOTENCY_KEY, INCLUDE, JOB_FILTERS, PAGING, PREFER_WAIT, TRACEPARENT
 from api.openapi.webhooks import CALLBACKS
 from api.views import ApiView
 
 _IDEMPOTENCY = ("idempotency-key-in-use", "idempotency-key-reused")
 _OF_THE_NEW_JOB = {"job_id": "$response.body#/id"}
 _LINKS: dict[str, Any] = {
-    name: {"operationId": name, "parameters": _OF_THE_NEW_JOB} for name in ("readJob", "listAttempts", "listJobEvents")
+    name: {"operationId": name, "parameters": _OF_THE_NEW_JOB}
+    for name in ("readJob", "changeJob", "eraseJob", "listAttempts", "listJobEvents")
 }
 
 JOB_OPERATIONS: dict[type[ApiView], Operation] = {
@@ -71,8 +72,25 @@ JOB_OPERATIONS: dict[type[ApiView], Operation] = {
     ReadJob: Operation(
         tag="Jobs",
         summary="Read a job",
-        parameters=(INCLUDE,),
-        answers={200: Answer("The job.", ref("JobWithParts"), examples.JOB_WITH_RESULT)},
+        parameters=(INCLUDE, PREFER_WAIT),
+        answers={
+            200: Answer("The job.", ref("JobWithParts"), examples.JOB_WITH_RESULT, headers=("Preference-Applied",))
+        },
+    ),
+    ChangeJob: Operation(
+        tag="Jobs",
+        summary="Change a job that waits",
+        description="Only what is given is altered, and only while no worker has been chosen for the job.",
+        body=Body("JobChange", {"Later, and less urgent": examples.JOB_CHANGE}),
+        answers={200: Answer("The job as it is now.", ref("Job"), examples.ACCEPTED_JOB)},
+        errors=("job-not-waiting",),
+    ),
+    EraseJob: Operation(
+        tag="Jobs",
+        summary="Erase a job that is over",
+        description="The job and all its data, its attempts, its timeline and its deliveries are gone for good.",
+        answers={204: Answer("It is erased.")},
+        errors=("job-not-terminal",),
     ),
     ListAttempts: Operation(
         tag="Jobs",

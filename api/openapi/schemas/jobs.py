@@ -62,7 +62,12 @@ def _any_case(word: str) -> str:
     return "".join(f"[{letter}{letter.lower()}]" for letter in word)
 
 
-# What a job and the defaults of a job type have in common. Null is the same as not given.
+# Null is the same as not given, here and below.
+_DUE: dict[str, Any] = {
+    "run_at": described(nullable(GIVEN_TIME), "At most one year ahead; the past means now."),
+    "delay_seconds": described(nullable(integer(0, HORIZON_SECONDS)), "In place of `run_at`."),
+}
+# What a job and the defaults of a job type have in common.
 OPTIONS: dict[str, Any] = {
     "queue": described(nullable(NAME_SCHEMA), "Made on first use. `default` unless given."),
     "priority": described(nullable(integer(0, MAX_PRIORITY)), "0 goes first. 0 unless given."),
@@ -120,8 +125,7 @@ JOB_SCHEMAS: dict[str, Any] = {
                 "type": described(NAME_SCHEMA, "A job type of the tenant, or one that is built in."),
                 "payload": described({}, "Any JSON, up to the tenant's `payload_bytes`. Sealed before it is stored."),
                 **OPTIONS,
-                "run_at": described(nullable(GIVEN_TIME), "At most one year ahead; the past means now."),
-                "delay_seconds": described(nullable(integer(0, HORIZON_SECONDS)), "In place of `run_at`."),
+                **_DUE,
                 "tags": nullable(_TAGS),
                 "callback_url": described(nullable(URL), "Gets the job's terminal event, signed."),
                 "metadata": described(
@@ -135,6 +139,18 @@ JOB_SCHEMAS: dict[str, Any] = {
         "if": _IS_HTTP_REQUEST,
         "then": {"properties": {"payload": ref("HttpRequestPayload")}, "required": ["payload"]},
     },
+}
+
+_CHANGES: dict[str, Any] = {
+    "priority": nullable(integer(0, MAX_PRIORITY)),
+    **_DUE,
+    "tags": described(nullable(_TAGS), "They replace all tags of the job."),
+    "max_attempts": described(nullable(integer(1, MAX_ATTEMPTS)), "More than the job has used up already."),
+}
+JOB_SCHEMAS["JobChange"] = {
+    **written(_CHANGES, description="What to alter of a job that waits; the rest stays as it is."),
+    "anyOf": [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in _CHANGES],
+    "not": _NOT_BOTH_DUE,
 }
 
 _JOB: dict[str, Any] = {

@@ -8,6 +8,7 @@ from typing import Any
 from api.openapi.declaration import nullable, ref
 from api.openapi.schemas.values import COUNT, NAME_SCHEMA, TIME, answered, described, integer, page_of, typeid
 from jobservice import ids
+from jobservice.jobs.change import UPDATED
 from jobservice.jobs.options import MAX_PRIORITY
 from jobservice.jobs.states import FINAL_STATES
 from jobservice.jobs.timeline import WORKER
@@ -69,6 +70,22 @@ _ENTRIES: dict[str, tuple[str, dict[str, Any]]] = {
                 "next_attempt_at": nullable(TIME),
             },
             description="The job's event was sent to a receiver.",
+        ),
+    ),
+    UPDATED: (
+        "JobUpdatedEntry",
+        _entry(
+            UPDATED,
+            {
+                "job": ref("Job"),
+                "changed": {
+                    "type": "array",
+                    "items": {"type": "string"},
+                    "minItems": 1,
+                    "description": "The names of what is different now.",
+                },
+            },
+            description="A waiting job was altered.",
         ),
     ),
     **{
