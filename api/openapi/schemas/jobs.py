@@ -149,8 +149,8 @@ _CHANGES: dict[str, Any] = {
 }
 JOB_SCHEMAS["JobChange"] = {
     **written(_CHANGES, description="What to alter of a job that waits; the rest stays as it is."),
-    "anyOf": [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in _CHANGES],
-    "not": _NOT_BOTH_DUE,
+    # Neither nothing but nulls, nor both times.
+    "not": {"anyOf": [{"properties": {name: {"type": "null"} for name in _CHANGES}}, _NOT_BOTH_DUE]},
 }
 
 _JOB: dict[str, Any] = {
