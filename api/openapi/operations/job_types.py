@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.job_types import ListJobTypes, PutJobType, ReadJobType
+from api.job_types import DeleteJobType, ListJobTypes, PutJobType, ReadJobType
 from api.openapi import examples
 from api.openapi.declaration import Answer, Body, Operation, ref
 from api.openapi.parameters import IF_MATCH, PAGING
@@ -38,6 +38,14 @@ JOB_TYPE_OPERATIONS: dict[type[ApiView], Operation] = {
             200: Answer("The type was replaced.", ref("JobType"), examples.JOB_TYPE, headers=("ETag",)),
             201: Answer("The type is new.", ref("JobType"), examples.JOB_TYPE, headers=("ETag", "Location")),
         },
-        errors=("conflict", "precondition-failed", "egress-refused"),
+        errors=("conflict", "precondition-failed", "egress-refused", "quota-exceeded"),
+    ),
+    DeleteJobType: Operation(
+        tag="Job types",
+        summary="Delete a job type",
+        description="Refused while jobs of the type are unfinished: their work would be lost.",
+        parameters=(IF_MATCH,),
+        answers={204: Answer("The type is gone.")},
+        errors=("conflict", "precondition-failed"),
     ),
 }

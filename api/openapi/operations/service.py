@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.health import Health, Readiness
+from api.metrics import ReadMetrics
 from api.openapi.declaration import Answer, Operation, ref
 from api.openapi.views import ReadDocument
 from api.problem_pages import ReadProblemPage
@@ -19,6 +20,14 @@ SERVICE_OPERATIONS: dict[type[ApiView], Operation] = {
         summary="Can the service do its work?",
         description="503 says in `detail` what is not ready.",
         answers={200: Answer("It can.", ref("Readiness"), {"status": "ready"})},
+    ),
+    ReadMetrics: Operation(
+        tag="Service",
+        summary="Read the metrics",
+        description="In Prometheus' text format. For this machine itself, or with the operator's metrics token as a "
+        "bearer token; a tenant's key does not open it.",
+        answers={200: Answer("Everything that is counted.", {"type": "string"}, media_type="text/plain")},
+        errors=("forbidden",),
     ),
     ReadDocument: Operation(
         tag="Service",

@@ -10,6 +10,7 @@ from api.openapi.schemas.values import HEADERS, NAME_SCHEMA, TIME, URL, answered
 from jobservice import ids
 from jobservice.jobs.job_type_spec import MASK, MAX_HEADERS, SIGNING
 from jobservice.jobs.job_types import POOLS
+from jobservice.jobs.schema_compiling import MAX_SCHEMA_BYTES
 
 _SIGNING: dict[str, Any] = {
     "type": "object",
@@ -44,6 +45,11 @@ _SHOWN_TARGET = answered(
     },
     description="Where the jobs of the type are POSTed to; of the headers only the names are shown.",
 )
+_PAYLOAD_SCHEMA: dict[str, Any] = {
+    "type": ["object", "boolean", "null"],
+    "description": "What payloads of the type must look like: JSON Schema 2020-12 that refers to nothing outside "
+    f"itself, of up to {MAX_SCHEMA_BYTES // 1024} KiB. Shown as it was sent.",
+}
 _ON_CRASH: dict[str, Any] = {"type": ["string", "null"], "enum": ["retry", None]}
 
 
@@ -53,7 +59,7 @@ def _spec(executor: str, own: dict[str, Any], other: str, *, description: str) -
             "executor": {"type": "string", "const": executor},
             executor: own,
             other: {"type": "null"},
-            "payload_schema": {"type": "null"},
+            "payload_schema": _PAYLOAD_SCHEMA,
             "defaults": nullable(ref("JobDefaults")),
             "on_crash": _ON_CRASH,
         },
@@ -91,7 +97,7 @@ JOB_TYPE_SCHEMAS: dict[str, Any] = {
             "built_in": described({"type": "boolean"}, "It belongs to every tenant and cannot be changed."),
             "http": nullable(ref("ShownHttpTarget")),
             "handler": nullable(NAME_SCHEMA),
-            "payload_schema": {"type": "null"},
+            "payload_schema": _PAYLOAD_SCHEMA,
             "defaults": ref("JobDefaults"),
             "on_crash": {"type": "string", "enum": ["retry"]},
             "created_at": nullable(TIME),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from api.openapi.declaration import ref
-from api.openapi.schemas.values import answered, described
+from api.openapi.declaration import nullable, ref
+from api.openapi.schemas.values import COUNT, TIME, answered, described
 from api.problems import MAX_FAULTS, PAGES_PATH, PROBLEM_TYPES
+from tenants.quotas import DEFAULTS
 
 # Which rules a value can break. Clients must expect more of them.
 FAULT_CODES = (
@@ -17,6 +18,9 @@ FAULT_CODES = (
     "wrong-type",
     "out-of-range",
     "too-long",
+    "too-short",
+    "not-unique",
+    "schema-mismatch",
     "bad-format",
     "bad-cursor",
     "conflicting-fields",
@@ -38,6 +42,12 @@ FAULT = answered(
 # What a problem has beyond the members of every problem.
 _MORE: dict[str, dict[str, Any]] = {
     "invalid": {"errors": {"type": "array", "items": ref("Fault"), "minItems": 1, "maxItems": MAX_FAULTS}},
+    "quota-exceeded": {
+        "violated_policies": {"type": "array", "items": {"type": "string", "enum": list(DEFAULTS)}, "minItems": 1},
+        "limit": COUNT,
+        "used": COUNT,
+        "resets_at": described(nullable(TIME), "When it frees by itself; null: when the tenant makes room."),
+    },
 }
 
 
@@ -101,4 +111,6 @@ def problem_example(code: str) -> dict[str, Any]:
     if code == "invalid":
         fault = {"pointer": "/priority", "code": "out-of-range", "detail": "priority must be between 0 and 9."}
         example["errors"] = [fault]
+    if code == "quota-exceeded":
+        example |= {"violated_policies": ["job_types"], "limit": 100, "used": 100, "resets_at": None}
     return example
