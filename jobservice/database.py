@@ -1,14 +1,19 @@
-"""From a `postgresql://` address to Django's settings, and from those to a connection outside Django."""
+"""The database itself: from a `postgresql://` address to Django's settings, and from those to a connection outside
+Django; which rule refused a write; the wait for other connections' transactions.
+"""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import psycopg
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from jobservice.env import ConfigurationError
+
+_LOOK_SECONDS = 0.05
 
 
 def parse_database_url(url: str) -> dict[str, Any]:
@@ -46,3 +51,31 @@ def connect_alone() -> psycopg.Connection:
     for name in ("context", "cursor_factory", "pool", "prepare_threshold"):
         parameters.pop(name, None)
     return psycopg.connect(autocommit=True, **parameters)
+
+
+def violated_constraint(error: IntegrityError) -> str | None:
+    """The name of the constraint, or of the trigger's rule, that refused a write."""
+    return error.__cause__.diag.constraint_name if isinstance(error.__cause__, psycopg.Error) else None
+
+
+def wait_for_running_writes(*, timeout_seconds: float) -> bool:
+    """Wait until every transaction that has written something by now is over. False when one outlasts the time.
+
+    Run outside a transaction. A transaction counts from its first write or row lock on, which give it its number.
+    """
+    with connection.cursor() as cursor:
+        # A number of our own, given and ended: every earlier one that still runs is listed in the next snapshot.
+        cursor.execute("SELECT pg_current_xact_id()::text::bigint")
+        (own,) = cursor.fetchone()
+    running = {number for number in _running_writes() if number < own}
+    deadline = time.monotonic() + timeout_seconds
+    while running and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+        running &= _running_writes()
+    return not running
+
+
+def _running_writes() -> set[int]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT number::text::bigint FROM pg_snapshot_xip(pg_current_snapshot()) AS number")
+        return {number for (number,) in cursor.fetchall()}

@@ -10,6 +10,7 @@ from typeid import TypeID
 from typeid.errors import TypeIDException
 
 JOB, ATTEMPT, EVENT, DELIVERY, API_KEY, TENANT, JOB_TYPE = "job", "att", "evt", "dlv", "key", "tnt", "typ"
+MEMBER = "mem"
 
 
 def new_id() -> UUID:

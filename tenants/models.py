@@ -1,4 +1,4 @@
-"""Tenants, their API keys, their data keys and their sealed values.
+"""Tenants, their people, their API keys, their data keys and their sealed values.
 
 The tables, their rules and their indexes are stated in `sql/schema.sql`; these classes only read and write them.
 """
@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 class Installation(models.Model):
     id = models.SmallIntegerField(primary_key=True)
     root_key_fingerprint = models.TextField()
+    key_changes = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -25,13 +26,33 @@ class Tenant(models.Model):
     status = models.TextField(default="active")
     weight = models.IntegerField(default=1)
     quotas = models.JSONField(default=dict)
+    min_open_version = models.IntegerField(default=1)
     created_at = models.DateTimeField(db_default=Now())
+    erased_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "tenant"
 
     def __str__(self) -> str:
         return self.name
+
+
+class Member(models.Model):
+    id = models.UUIDField(primary_key=True)
+    tenant_id = models.UUIDField()
+    email = models.TextField()
+    role = models.TextField()
+    may_read_payloads = models.BooleanField(default=False)
+    status = models.TextField(default="invited")
+    invitation_hash = models.BinaryField(null=True)
+    invitation_expires_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "member"
+
+    def __str__(self) -> str:
+        return self.email
 
 
 class DataKey(models.Model):

@@ -75,6 +75,20 @@ def allow_owner(table: str, command: str = "ALL") -> Operation:
     return RunPython(apply, RunPython.noop)
 
 
+def refuse_erased(*tables: str) -> Operation:
+    """Let no row be added to these tables for a tenant that is erased, or is being erased meanwhile."""
+
+    def apply(_apps: Any, schema_editor: Any) -> None:
+        for table in tables:
+            schema_editor.execute(
+                f"CREATE TRIGGER tenant_is_not_erased BEFORE INSERT ON {table} "
+                "FOR EACH ROW EXECUTE FUNCTION refuse_erased_tenant()",
+                params=None,
+            )
+
+    return RunPython(apply, RunPython.noop)
+
+
 def make_partitions() -> Operation:
     """Make the partitions of this week and the next ones, so that the first INSERT finds its place."""
 

@@ -16,6 +16,9 @@ from tenants.models import Tenant
 from tenants.signing_secrets import create_default_secret
 
 NAME_LIMIT = 100
+ERASED = "erased"
+# What the schema's refusals of rows for an erased tenant are named.
+ERASED_RULE = "tenant_is_erased"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,12 @@ def create_tenant(name: str) -> NewTenant:
     return NewTenant(tenant_id, name, api_key)
 
 
-def find_tenant(name_or_id: str) -> Tenant:
-    """The tenant of this name or `tnt_…` id. Raises `NotFound`."""
+def find_tenant(name_or_id: str, *, is_erased_too: bool = False) -> Tenant:
+    """The tenant of this name or `tnt_…` id; what is left of an erased one only when asked for. Raises `NotFound`."""
+    tenants = Tenant.objects.all() if is_erased_too else Tenant.objects.exclude(status=ERASED)
     tenant_id = parse_id(TENANT, name_or_id)
-    tenant = Tenant.objects.filter(id=tenant_id).first() if tenant_id else None
-    tenant = tenant or Tenant.objects.filter(name=name_or_id).first()
+    tenant = tenants.filter(id=tenant_id).first() if tenant_id else None
+    tenant = tenant or tenants.filter(name=name_or_id).first()
     if tenant is None:
         raise NotFound(f"There is no tenant {name_or_id!r}.")
     return tenant
@@ -59,7 +63,7 @@ def find_tenant(name_or_id: str) -> Tenant:
 def set_status(tenant: Tenant, status: str) -> None:
     """Suspend a tenant (running jobs finish, nothing new is accepted or started) or make it active again."""
     with tenant_tx(tenant.id):
-        Tenant.objects.filter(id=tenant.id).update(status=status)
+        Tenant.objects.filter(id=tenant.id).exclude(status=ERASED).update(status=status)
 
 
 def set_quotas(tenant: Tenant, quotas: dict[str, int | None]) -> dict[str, int | None]:

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import json
-from io import StringIO
 
 import pytest
-from django.core.management import CommandError, call_command
 
 from tenants.api_keys import authenticate
 from tenants.models import ApiKey, Tenant
+from tests.tenants.commands import refused, run
 
 pytestmark = pytest.mark.django_db
-
-
-def run(*arguments: str) -> str:
-    output = StringIO()
-    call_command(*arguments, stdout=output)
-    return output.getvalue()
-
-
-def refused(*arguments: str) -> str:
-    with pytest.raises(CommandError) as error:
-        run(*arguments)
-    assert error.value.returncode == 2
-    return str(error.value)
 
 
 def test_a_new_tenant_is_one_line_of_json_with_a_key_that_works() -> None:
