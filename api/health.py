@@ -15,8 +15,8 @@ from api.problems import problem_response
 from api.views import PublicView
 from jobservice.env import ConfigurationError
 from jobservice.errors import SealingError, Unavailable
-from tenants.data_keys import root_keyring
 from tenants.models import Installation
+from tenants.root_keys import is_root_key_of, root_keyring
 
 RETRY_AFTER_SECONDS = 2
 
@@ -62,10 +62,10 @@ def _known_migrations() -> frozenset[tuple[str, str]]:
 
 def _find_root_key_fault() -> str | None:
     try:
-        keyring = root_keyring()
+        root_keyring()
     except (ConfigurationError, SealingError, Unavailable):
         return "The root key cannot be read."
     stored = Installation.objects.values_list("root_key_fingerprint", flat=True).first()
     if stored is None:
         return "The database has no root key yet; run `manage.py create_keys`."
-    return None if keyring.recognises(stored) else "The root key is not the one of this database."
+    return None if is_root_key_of(stored) else "The root key is not the one of this database."

@@ -11,6 +11,7 @@ JobserviceError
 ├── Unavailable        a dependency (database, key) is away; try again later
 ├── SealingError       a key or a sealed value is not what it must be
 │   └── Unreadable     a sealed value does not open under the key and place it claims
+│       └── KeyNotHeld the version of the key that it claims is not at hand: newer than what was loaded, or retired
 └── ClaimLost          a guarded write found another epoch or state: somebody else owns the job now
 """
 
@@ -96,6 +97,10 @@ class SealingError(JobserviceError):
 
 class Unreadable(SealingError):
     code = "unreadable"
+
+
+class KeyNotHeld(Unreadable):
+    """`code` stays `unreadable`: to a caller it is the same."""
 
 
 class ClaimLost(JobserviceError):

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
-from jobservice.crypto.envelope import Place, open_sealed, seal
+from jobservice.crypto.envelope import Place, seal, sealed_under
+from jobservice.errors import KeyNotHeld
 from jobservice.ids import new_id
 from jobservice.statements import run_statement
-from tenants.data_keys import tenant_keys
+from tenants.context import own_role_tx
+from tenants.data_keys import open_value, tenant_keys
+from tenants.models import Blob
 
 _SQL = Path(__file__).resolve().parent / "sql"
 
@@ -36,7 +39,24 @@ def seal_blob(tenant_id: UUID, *, kind: str, plaintext: bytes, epoch: int | None
 def open_blob(tenant_id: UUID, *, kind: str, blob_id: UUID, sealed: bytes, epoch: int | None = None) -> bytes:
     """The value. Raises `Unreadable` when the blob was altered or belongs to another place."""
     place = Place(tenant_id, "blob", kind, blob_id, epoch)
-    return open_sealed(bytes(sealed), keys=tenant_keys(tenant_id).data, place=place)
+    try:
+        return open_value(sealed, place=place)
+    except KeyNotHeld:
+        # A job waits for its turn with its payload at hand; meanwhile a rotation may have sealed the stored one anew
+        # and retired the version of this copy.
+        stored = _read_sealed(tenant_id, blob_id)
+        if stored is None or stored == bytes(sealed):
+            raise
+        return open_value(stored, place=place)
+
+
+def is_outdated(blob: SealedBlob) -> bool:
+    """Whether the tenant's keys have moved on since the value was sealed.
+
+    Asked in the transaction that stores the value, just before: a rotation waits until no such transaction can still
+    be under way (`jobservice/jobs/resealing.py`), however long ago the value was sealed.
+    """
+    return sealed_under(blob.sealed) < tenant_keys(blob.tenant_id).current.version
 
 
 def insert_blobs(blobs: Sequence[SealedBlob]) -> None:
@@ -53,3 +73,10 @@ def insert_blobs(blobs: Sequence[SealedBlob]) -> None:
             "values": [blob.sealed for blob in blobs],
         },
     )
+
+
+def _read_sealed(tenant_id: UUID, blob_id: UUID) -> bytes | None:
+    """The stored value; None when it is gone."""
+    with own_role_tx(tenant_id):
+        found = Blob.objects.filter(tenant_id=tenant_id, id=blob_id).values_list("sealed", flat=True).first()
+    return None if found is None else bytes(found)

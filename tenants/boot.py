@@ -9,10 +9,11 @@ from typing import NoReturn
 from django.conf import settings
 from django.db import Error, connection
 
+from jobservice.crypto.root_key import fingerprint_version
 from jobservice.env import ConfigurationError
 from jobservice.errors import Unreadable
-from tenants.data_keys import root_keyring
 from tenants.models import Installation
+from tenants.root_keys import is_root_key_of, root_keyring
 
 
 def check_boot() -> None:
@@ -52,18 +53,26 @@ def check_role() -> None:
 
 def check_root_key() -> None:
     """The root key file must hold the key this database was made with."""
-    keyring = root_keyring()
+    root_keyring()  # first: without a usable file the database has nothing to say
     stored = Installation.objects.values_list("root_key_fingerprint", flat=True).first()
     if stored is None:
         raise ConfigurationError("The database has no root key yet; run `manage.py create_keys` first.")
-    if not keyring.recognises(stored):
-        raise wrong_root_key()
+    refuse_wrong_root_key(stored)
 
 
-def wrong_root_key() -> ConfigurationError:
-    return ConfigurationError(
-        f"JOBSERVICE_ROOT_KEY_FILE: {settings.ENVIRONMENT.root_key_file} is not the root key of this database; "
-        "put back the file that its first start made."
+def refuse_wrong_root_key(fingerprint: str) -> None:
+    """Raise `ConfigurationError` unless the key file holds the root key that the database names."""
+    if is_root_key_of(fingerprint):
+        return
+    path, version = settings.ENVIRONMENT.root_key_file, fingerprint_version(fingerprint)
+    if version > root_keyring().current_version:
+        raise ConfigurationError(
+            f"JOBSERVICE_ROOT_KEY_FILE: {path} is an older copy, without version {version} of the root key; copy the "
+            "file again from where `manage.py rotate_root_key` ran."
+        )
+    raise ConfigurationError(
+        f"JOBSERVICE_ROOT_KEY_FILE: {path} is not the root key of this database; put back the file that its first "
+        "start made."
     )
 
 

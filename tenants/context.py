@@ -11,7 +11,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from uuid import UUID
 
-from django.db import transaction
+from django.conf import settings
+from django.db import connection, transaction
 
 from jobservice.statements import run_statement
 
@@ -50,6 +51,16 @@ def tenants_tx(tenant_ids: Iterable[UUID]) -> Iterator[None]:
         raise TenantMismatch("a transaction of one tenant cannot turn to many")
     with transaction.atomic():
         set_local("app.tenants", ",".join(sorted({str(tenant_id) for tenant_id in tenant_ids})))
+        yield
+
+
+@contextmanager
+def own_role_tx(tenant_id: UUID) -> Iterator[None]:
+    """A transaction in which this process's role, whichever it is, sees the tenant; within a running one, that one."""
+    if connection.in_atomic_block:
+        yield
+        return
+    with tenants_tx([tenant_id]) if settings.ENVIRONMENT.process == "worker" else tenant_tx(tenant_id):
         yield
 
 

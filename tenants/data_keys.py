@@ -1,6 +1,7 @@
 """A tenant's own keys: made with the tenant, wrapped by the root key, cached opened for a while in each process.
 
-Only processes that seal or open (web, worker, the operator's commands) load the root key; the dispatcher never does.
+A change of a tenant's keys is known in every process within a second (`key_changes.py`). Only processes that seal or
+open (web, worker, the operator's commands) load the root key; the dispatcher never does.
 """
 
 from __future__ import annotations
@@ -8,30 +9,31 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from functools import lru_cache
 from uuid import UUID
 
-from django.conf import settings
-from django.db import connection
+from django.db.models import Q, Subquery
 
 from jobservice.crypto.envelope import Place, TenantKey, open_sealed, seal
-from jobservice.crypto.root_key import RootKeyring, load_root_keyring
-from jobservice.errors import SealingError
+from jobservice.errors import KeyNotHeld, SealingError
 from jobservice.ids import new_id
-from tenants.context import tenant_tx, tenants_tx
-from tenants.models import DataKey
+from tenants.context import own_role_tx
+from tenants.key_changes import forget_key_stamp, key_stamp
+from tenants.models import DataKey, Tenant
+from tenants.root_keys import unwrap, wrapping_keyring
 
 CACHE_SECONDS = 300.0
 _CACHE_LIMIT = 10_000
+DATA, INDEX = "data", "index"
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedKeys:
-    """A tenant's unwrapped keys: every version of the data key, and the index key of its keyed hashes."""
+    """A tenant's unwrapped keys: the versions of the data key that still open, and the index key of keyed hashes."""
 
     data: dict[int, TenantKey] = field(repr=False)
     index: bytes = field(repr=False)
     opened_at: float
+    stamp: int
 
     @property
     def current(self) -> TenantKey:
@@ -41,25 +43,29 @@ class OpenedKeys:
 _cache: dict[UUID, OpenedKeys] = {}
 
 
-@lru_cache(maxsize=1)
-def root_keyring() -> RootKeyring:
-    """The root keys of this process. Raises `ConfigurationError`."""
-    return load_root_keyring(settings.ENVIRONMENT.root_key_file)
-
-
 def create_data_keys(tenant_id: UUID) -> None:
     """Make a new tenant's first keys. Run in the transaction that makes the tenant."""
-    for purpose in ("data", "index"):
-        wrapped = root_keyring().wrap(os.urandom(32), tenant=tenant_id, purpose=purpose, version=1)
-        DataKey.objects.create(id=new_id(), tenant_id=tenant_id, purpose=purpose, version=1, wrapped=wrapped)
+    for purpose in (DATA, INDEX):
+        add_key(tenant_id, purpose=purpose, version=1)
+
+
+def add_key(tenant_id: UUID, *, purpose: str, version: int) -> None:
+    """Make, wrap and store one random key. Run in a transaction of the tenant."""
+    wrapped = wrapping_keyring().wrap(os.urandom(32), tenant=tenant_id, purpose=purpose, version=version)
+    DataKey.objects.create(id=new_id(), tenant_id=tenant_id, purpose=purpose, version=version, wrapped=wrapped)
 
 
 def tenant_keys(tenant_id: UUID) -> OpenedKeys:
     """The tenant's opened keys, from the cache or the database. Raises `SealingError` when it has none."""
+    # Looked at before the keys are loaded, so that keys loaded during a change are loaded once more.
+    stamp = key_stamp()
     cached = _cache.get(tenant_id)
-    if cached is not None and time.monotonic() - cached.opened_at < CACHE_SECONDS:
+    if cached is not None and cached.stamp != stamp:
+        # Somebody's keys changed. Nothing opened before is used again, so nothing of it is kept.
+        _cache.clear()
+    elif cached is not None and time.monotonic() - cached.opened_at < CACHE_SECONDS:
         return cached
-    opened = _load_keys(tenant_id)
+    opened = load_keys(tenant_id, stamp=stamp)
     if len(_cache) >= _CACHE_LIMIT:
         _cache.clear()
     _cache[tenant_id] = opened
@@ -70,6 +76,7 @@ def forget_opened_keys(tenant_id: UUID | None = None) -> None:
     """Drop one tenant's opened keys from the cache, or every tenant's."""
     if tenant_id is None:
         _cache.clear()
+        forget_key_stamp()
     else:
         _cache.pop(tenant_id, None)
 
@@ -81,28 +88,38 @@ def seal_column(tenant_id: UUID, *, table: str, column: str, row_id: UUID, plain
 
 def open_column(tenant_id: UUID, *, table: str, column: str, row_id: UUID, sealed: bytes) -> bytes:
     """Open what `seal_column` sealed for the same place. Raises `Unreadable`."""
-    place = Place(tenant_id, table, column, row_id)
-    return open_sealed(bytes(sealed), keys=tenant_keys(tenant_id).data, place=place)
+    return open_value(sealed, place=Place(tenant_id, table, column, row_id))
 
 
-def _load_keys(tenant_id: UUID) -> OpenedKeys:
+def open_value(sealed: bytes, *, place: Place) -> bytes:
+    """The value that was sealed for this place of its tenant. Raises `Unreadable`."""
+    try:
+        return open_sealed(bytes(sealed), keys=tenant_keys(place.tenant).data, place=place)
+    except KeyNotHeld:
+        # A rotation within this second: another process seals under a version that this one has not loaded.
+        forget_opened_keys(place.tenant)
+        return open_sealed(bytes(sealed), keys=tenant_keys(place.tenant).data, place=place)
+
+
+def load_keys(tenant_id: UUID, *, stamp: int, is_retired_too: bool = False) -> OpenedKeys:
+    """The keys as they are stored now, retired versions left out. Raises `SealingError` when there are none."""
     data: dict[int, TenantKey] = {}
     index = b""
-    for row in _wrapped_keys(tenant_id):
-        secret = root_keyring().unwrap(bytes(row.wrapped), tenant=tenant_id, purpose=row.purpose, version=row.version)
-        if row.purpose == "data":
+    for row in _wrapped_keys(tenant_id, is_retired_too):
+        secret = unwrap(bytes(row.wrapped), tenant=tenant_id, purpose=row.purpose, version=row.version)
+        if row.purpose == DATA:
             data[row.version] = TenantKey(row.version, secret)
         else:
             index = secret
     if not data or not index:
         raise SealingError("The tenant has no keys.")
-    return OpenedKeys(data, index, time.monotonic())
+    return OpenedKeys(data, index, time.monotonic(), stamp)
 
 
-def _wrapped_keys(tenant_id: UUID) -> list[DataKey]:
-    """Read as this process's role may: inside a running transaction under its own setting, else in one made for it."""
+def _wrapped_keys(tenant_id: UUID, is_retired_too: bool) -> list[DataKey]:
     rows = DataKey.objects.filter(tenant_id=tenant_id)
-    if connection.in_atomic_block:
-        return list(rows)
-    with tenants_tx([tenant_id]) if settings.ENVIRONMENT.process == "worker" else tenant_tx(tenant_id):
+    if not is_retired_too:
+        oldest = Tenant.objects.filter(id=tenant_id).values("min_open_version")
+        rows = rows.filter(Q(purpose=INDEX) | Q(version__gte=Subquery(oldest)))
+    with own_role_tx(tenant_id):
         return list(rows)

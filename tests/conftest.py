@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from django.conf import settings
 from django.db import connections
 from django.test import Client
 from django.test.utils import setup_databases, teardown_databases
 
 from jobservice.jobs import notifier
-from tenants.data_keys import forget_opened_keys, root_keyring
+from tenants.data_keys import forget_opened_keys
 from tenants.models import Installation
+from tenants.root_keys import forget_root_keyring, root_keyring
 from tests.contract import check_exchange
 from tests.factories import Tenant, make_tenant
 from tests.roles import as_role
@@ -43,6 +48,17 @@ def _fresh_keys() -> Iterator[None]:
 def _silence(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody listens in most tests, and the notifier's connection would outlive the database."""
     monkeypatch.setattr(notifier, "_wake", lambda _channel: None)
+
+
+@pytest.fixture
+def root_key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the root key file, in use by this process, for a test that changes it."""
+    path = tmp_path / "root.key"
+    shutil.copy(settings.ENVIRONMENT.root_key_file, path)
+    monkeypatch.setattr(settings, "ENVIRONMENT", replace(settings.ENVIRONMENT, root_key_file=path))
+    forget_root_keyring()
+    yield path
+    forget_root_keyring()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from jobservice.crypto.framing import frame
-from jobservice.errors import SealingError, Unreadable
+from jobservice.errors import KeyNotHeld, SealingError, Unreadable
 
 SECRET_BYTES = 32
 OVERHEAD_BYTES = 87
@@ -86,16 +86,12 @@ def seal(plaintext: bytes, *, key: TenantKey, place: Place) -> bytes:
 def open_sealed(blob: bytes, *, keys: TenantKeys, place: Place) -> bytes:
     """The plaintext of a blob that `seal` made for this tenant and place.
 
-    Raises `Unreadable` for anything else, and for a key version that `keys` does not have.
+    Raises `Unreadable` for anything else, and `KeyNotHeld` for a key version that `keys` does not have.
     """
-    if len(blob) >= _FORMAT_BYTES and blob[:_FORMAT_BYTES] != _FORMAT:
-        raise Unreadable("The sealed value has an unknown format: it was written by a newer version, or is damaged.")
-    if len(blob) < OVERHEAD_BYTES:
-        raise Unreadable("The sealed value is truncated.")
-    _, version, salt, stored_commitment = _HEADER.unpack_from(blob)
+    version, salt, stored_commitment = _read_header(blob)
     key = keys.get(version)
     if key is None or key.version != version:
-        raise Unreadable(f"The value is sealed under tenant key version {version}, which is not available.")
+        raise KeyNotHeld(f"The value is sealed under tenant key version {version}, which is not available.")
     secret, nonce, commitment = _derive(key, salt)
     # GCM alone accepts a ciphertext crafted to open under two keys; the commitment names the one it was sealed with.
     if not hmac.compare_digest(commitment, stored_commitment):
@@ -109,6 +105,21 @@ def open_sealed(blob: bytes, *, keys: TenantKeys, place: Place) -> bytes:
 def is_sealed(head: bytes) -> bool:
     """Whether a value that begins so looks like the work of `seal`, of this version or a later one."""
     return head.startswith(_MAGIC)
+
+
+def sealed_under(blob: bytes) -> int:
+    """The tenant key version a sealed value needs. Raises `Unreadable` for what `seal` never made."""
+    return _read_header(blob)[0]
+
+
+def _read_header(blob: bytes) -> tuple[int, bytes, bytes]:
+    """Key version, salt and commitment. Raises `Unreadable`."""
+    if len(blob) >= _FORMAT_BYTES and blob[:_FORMAT_BYTES] != _FORMAT:
+        raise Unreadable("The sealed value has an unknown format: it was written by a newer version, or is damaged.")
+    if len(blob) < OVERHEAD_BYTES:
+        raise Unreadable("The sealed value is truncated.")
+    _, version, salt, commitment = _HEADER.unpack_from(blob)
+    return version, salt, commitment
 
 
 def _derive(key: TenantKey, salt: bytes) -> tuple[bytes, bytes, bytes]:

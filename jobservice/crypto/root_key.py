@@ -44,6 +44,10 @@ class RootKeyring:
     def current_version(self) -> int:
         return max(self.secrets)
 
+    def up_to(self, version: int) -> RootKeyring:
+        """The keyring without the versions after this one, which are prepared but must not wrap yet."""
+        return RootKeyring({held: secret for held, secret in self.secrets.items() if held <= version})
+
     def wrap(self, secret: bytes, *, tenant: UUID, purpose: str, version: int) -> bytes:
         """The secret sealed under the current root key, bound to its tenant, purpose and own version."""
         nonce = os.urandom(_NONCE_BYTES)
@@ -91,6 +95,11 @@ def wrapped_under(wrapped: bytes) -> int:
     return int(root_version)
 
 
+def fingerprint_version(fingerprint: str) -> int:
+    """The root key version that a fingerprint names."""
+    return int(fingerprint.partition(":")[0])
+
+
 def load_root_keyring(path: Path) -> RootKeyring:
     """The keyring in a root key file. Raises `ConfigurationError` naming JOBSERVICE_ROOT_KEY_FILE and the fix."""
     return RootKeyring(read_key_file(root_key_file(path)))
@@ -102,7 +111,7 @@ def create_root_key_file(path: Path) -> None:
 
 
 def add_root_key_version(path: Path) -> int:
-    """Add a new current root key; returns its version. Every process must load the file again before wrapping starts.
+    """Add a root key of the next version, which this returns. What is wrapped under it opens only where the file came.
 
     Raises `ConfigurationError`.
     """

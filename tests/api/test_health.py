@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-import api.health
-from jobservice.crypto.root_key import create_root_key_file, load_root_keyring
+from jobservice.crypto.root_key import add_root_key_version, create_root_key_file, load_root_keyring
 from tenants.models import Installation
+from tenants.root_keys import forget_root_keyring
 from tests.api.keys import problem
 
 pytestmark = pytest.mark.django_db
@@ -44,17 +44,20 @@ def test_a_migration_that_is_missing_is_named(api: Any) -> None:
     assert "manage.py migrate" in problem(api.get("/readyz"), 503, "unavailable")["detail"]
 
 
-def test_another_installations_root_key_is_named(api: Any, monkeypatch: Any, tmp_path: Path) -> None:
-    create_root_key_file(tmp_path / "root.key")
-    other = load_root_keyring(tmp_path / "root.key")
-    monkeypatch.setattr(_module(), "root_keyring", lambda: other)
+def test_another_installations_root_key_is_named(api: Any, root_key_file: Path) -> None:
+    root_key_file.unlink()
+    create_root_key_file(root_key_file)
+    forget_root_keyring()
     assert problem(api.get("/readyz"), 503, "unavailable")["detail"] == "The root key is not the one of this database."
+
+
+def test_a_root_key_rotated_meanwhile_leaves_the_process_ready(api: Any, root_key_file: Path) -> None:
+    assert api.get("/readyz").status_code == 200
+    add_root_key_version(root_key_file)
+    Installation.objects.update(root_key_fingerprint=load_root_keyring(root_key_file).fingerprint())
+    assert api.get("/readyz").status_code == 200
 
 
 def test_an_installation_without_a_key_is_named(api: Any) -> None:
     Installation.objects.all().delete()
     assert "manage.py create_keys" in problem(api.get("/readyz"), 503, "unavailable")["detail"]
-
-
-def _module() -> Any:
-    return api.health

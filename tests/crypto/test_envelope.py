@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobservice.crypto.envelope import OVERHEAD_BYTES, Place, TenantKey, open_sealed, seal
-from jobservice.errors import SealingError, Unreadable
+from jobservice.crypto.envelope import OVERHEAD_BYTES, Place, TenantKey, open_sealed, seal, sealed_under
+from jobservice.errors import KeyNotHeld, SealingError, Unreadable
 
 KEY = TenantKey.generate(7)
 KEYS = {7: KEY}
@@ -112,8 +112,15 @@ def test_another_tenants_key_is_refused_by_the_commitment() -> None:
 
 def test_a_key_version_that_is_not_there_is_named() -> None:
     blob = seal(b"{}", key=KEY, place=PLACE)
-    with pytest.raises(Unreadable, match="version 7"):
+    with pytest.raises(KeyNotHeld, match="version 7"):
         open_sealed(blob, keys={8: TenantKey.generate(8)}, place=PLACE)
+
+
+def test_a_blob_tells_its_key_version_and_what_was_never_sealed_tells_none() -> None:
+    assert sealed_under(seal(b"1", key=KEY, place=PLACE)) == 7
+    for other in (b"", b"J1\x01", b"K1\x01" + bytes(200), bytes(200)):
+        with pytest.raises(Unreadable):
+            sealed_under(other)
 
 
 def test_old_versions_open_beside_the_new_one() -> None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
-from jobservice.crypto.root_key import RootKeyring, wrapped_under
+from jobservice.crypto.root_key import RootKeyring, fingerprint_version, wrapped_under
 from jobservice.errors import SealingError, Unavailable, Unreadable
 
 
@@ -156,3 +156,21 @@ def test_no_repr_and_no_refusal_shows_a_secret() -> None:
     assert "RRRR" not in shown
     assert "5252" not in shown
     assert "canary" not in shown
+
+
+def test_a_keyring_up_to_a_version_wraps_under_it_and_leaves_the_whole_one_as_it_was(keyring: RootKeyring) -> None:
+    wrapped = keyring.up_to(1).wrap(SECRET, **BINDING)
+    assert wrapped_under(wrapped) == 1
+    assert keyring.unwrap(wrapped, **BINDING) == SECRET
+    assert keyring.current_version == 2
+    assert sorted(keyring.up_to(7).secrets) == [1, 2]
+
+
+def test_a_keyring_that_lacks_every_version_asked_for_is_refused(keyring: RootKeyring) -> None:
+    with pytest.raises(SealingError, match="at least one key"):
+        keyring.up_to(0)
+
+
+def test_a_fingerprint_names_its_version(keyring: RootKeyring) -> None:
+    assert fingerprint_version(keyring.fingerprint()) == 2
+    assert fingerprint_version(keyring.up_to(1).fingerprint()) == 1

@@ -14,8 +14,8 @@ from jobservice.crypto.message_mac import load_message_key
 from jobservice.env import ConfigurationError
 from jobservice.errors import SealingError, Unavailable
 from jobservice.ids import JOB, TENANT, show_id
-from tenants.boot import wrong_root_key
-from tenants.data_keys import root_keyring
+from tenants.boot import refuse_wrong_root_key
+from tenants.root_keys import root_keyring
 from workers.doctor.finding import Finding, ok, problem, show_count
 from workers.doctor.reader import Reader
 from workers.supervisor.embedded_postgres import SUPERUSER_PASSWORD_FILE
@@ -31,10 +31,10 @@ def check_key_files(reader: Reader) -> Finding:
     """The root key is this database's, and the message key can be read; both by their owner only."""
     rows = reader.read("owner", "SELECT root_key_fingerprint FROM installation")
     try:
-        keyring = root_keyring()
+        root_keyring()
         load_message_key(settings.ENVIRONMENT.message_key_file)
-        if rows and not keyring.recognises(rows[0].root_key_fingerprint):
-            raise wrong_root_key()
+        if rows:
+            refuse_wrong_root_key(rows[0].root_key_fingerprint)
     except ConfigurationError as error:
         return problem(str(error), fix="No job can be accepted or run until then.")
     if not rows:

@@ -9,9 +9,9 @@ from django.db import transaction
 from jobservice.crypto.first_start import create_key_files
 from jobservice.crypto.message_mac import load_message_key
 from jobservice.env import ConfigurationError
-from tenants.boot import wrong_root_key
-from tenants.data_keys import root_keyring
+from tenants.boot import refuse_wrong_root_key
 from tenants.models import Installation
+from tenants.root_keys import root_keyring
 
 
 class Command(BaseCommand):
@@ -35,7 +35,7 @@ class Command(BaseCommand):
             keyring = root_keyring()
             if stored is None:
                 Installation.objects.create(id=1, root_key_fingerprint=keyring.fingerprint())
-            elif not keyring.recognises(stored):
-                raise wrong_root_key()
+            else:
+                refuse_wrong_root_key(stored)
         for path in made:
             self.stdout.write(f"made {path}")
