@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +31,7 @@ from jobservice.jobs.states import PRIORITY_STEP_SECONDS
 from jobservice.jobs.submission import Submission
 from jobservice.logs import log_event
 from jobservice.statements import run_statement
-from tenants.blobs import SealedBlob, seal_blob
+from tenants.blobs import SealedBlob, is_outdated, seal_blob
 from tenants.context import tenant_tx
 
 _SQL = Path(__file__).resolve().parent / "sql"
@@ -105,6 +105,13 @@ def _seal(tenant_id: UUID, submission: Submission) -> dict[str, SealedBlob]:
     }
 
 
+def _seal_again_if_outdated(tenant_id: UUID, plan: _PlannedJob) -> _PlannedJob:
+    """The transaction may have begun late, and the tenant's key been rotated since the values were sealed."""
+    if not any(is_outdated(blob) for blob in plan.blobs.values()):
+        return plan
+    return replace(plan, blobs=_seal(tenant_id, plan.submission))
+
+
 def _plan(
     submission: Submission,
     job_type: ResolvedType | None,
@@ -142,7 +149,7 @@ def _tell_accepted(tenant_id: UUID, plans: Sequence[_PlannedJob]) -> None:
 def _store(tenant_id: UUID, plans: Sequence[_PlannedJob]) -> list[dict[str, Any]]:
     if not plans:
         return []
-    parameters = _parameters(tenant_id, plans)
+    parameters = _parameters(tenant_id, [_seal_again_if_outdated(tenant_id, plan) for plan in plans])
     rows = run_statement(_SQL / "insert_jobs.sql", parameters)
     if not rows:
         make_lanes(tenant_id, {(plan.options["queue"], plan.type.pool) for plan in plans})

@@ -10,7 +10,7 @@ A group that fails is repeated one by one, so that a bad row hurts itself only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ from uuid import UUID
 
 from django.db import Error, InterfaceError, OperationalError, transaction
 
-from jobservice.errors import SealingError
+from jobservice.errors import SealingError, Unavailable
 from jobservice.ids import new_id
 from jobservice.jobs.lanes import activate_lanes
 from jobservice.jobs.notifier import wake_waiters
@@ -29,7 +29,7 @@ from jobservice.jobs.states import FINAL_STATES
 from jobservice.logs import log_event
 from jobservice.statements import run_statement
 from jobservice.webhooks.events import NewEvent, insert_events
-from tenants.blobs import SealedBlob, insert_blobs, seal_blob
+from tenants.blobs import SealedBlob, insert_blobs, is_outdated, seal_blob
 from tenants.context import tenants_tx
 
 _SQL = Path(__file__).resolve().parent / "sql"
@@ -98,24 +98,40 @@ def _names(outcome: Outcome) -> dict[str, Any]:
 
 
 def _decide_safely(outcome: Outcome) -> _Decided | None:
-    """None when it cannot be sealed (its tenant's key is gone): then its lease will end, and its neighbours go on."""
+    """None when it cannot be sealed (its tenant's key is gone, or under a root key that this process lacks).
+
+    Then its lease will end, and its neighbours go on.
+    """
     try:
         return _decide(outcome)
-    except SealingError as error:
+    except (SealingError, Unavailable) as error:
         log_event("record_failed", level="error", **_names(outcome), error_class=type(error).__name__)
         return None
 
 
 def _decide(outcome: Outcome) -> _Decided:
-    job = outcome.job
     decision = decide_next(outcome, now=datetime.now(UTC))
-    result = error = None
+    result, error = _seal(outcome, decision)
+    return _Decided(outcome, decision, result, error)
+
+
+def _seal(outcome: Outcome, decision: Next) -> tuple[SealedBlob | None, SealedBlob | None]:
+    """The sealed result, or the sealed error."""
+    job = outcome.job
     if decision.state == "completed":
         plaintext = outcome.result if outcome.result is not None else b"null"
-        result = seal_blob(job.tenant_id, kind="result", plaintext=plaintext, epoch=job.epoch)
-    elif outcome.error_message is not None:
-        error = seal_blob(job.tenant_id, kind="error", plaintext=outcome.error_message.encode(), epoch=job.epoch)
-    return _Decided(outcome, decision, result, error)
+        return seal_blob(job.tenant_id, kind="result", plaintext=plaintext, epoch=job.epoch), None
+    if outcome.error_message is None:
+        return None, None
+    return None, seal_blob(job.tenant_id, kind="error", plaintext=outcome.error_message.encode(), epoch=job.epoch)
+
+
+def _seal_again_if_outdated(item: _Decided) -> _Decided:
+    """The group may have waited, or be repeated, while the tenant's key was rotated."""
+    if not any(is_outdated(blob) for blob in (item.result, item.error) if blob is not None):
+        return item
+    result, error = _seal(item.outcome, item.next)
+    return replace(item, result=result, error=error)
 
 
 def _record_singly(decided: Sequence[_Decided]) -> set[tuple[UUID, int]]:
@@ -137,7 +153,7 @@ def _record_group(decided: Sequence[_Decided]) -> set[tuple[UUID, int]]:
         # The lock comes first and its rows in id order; from here on nobody else can move these jobs.
         rows = run_statement(_SQL / "lock_executing.sql", _keys(decided))
         held = {(row.job_id, row.epoch): row for row in rows}
-        kept = [item for item in decided if item.key in held]
+        kept = [_seal_again_if_outdated(item) for item in decided if item.key in held]
         ended = [item for item in kept if item.next.state in FINAL_STATES]
         waiting = [item for item in kept if item.next.state not in FINAL_STATES]
         insert_blobs([blob for item in kept for blob in (item.result, item.error) if blob is not None])
