@@ -10,8 +10,13 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from uuid import UUID
 
+from django.db import IntegrityError
+
+from jobservice.database import violated_constraint
+from jobservice.errors import Conflict
 from jobservice.ids import new_id
 from jobservice.statements import run_statement
+from tenants.tenancy import ERASED_RULE
 
 _SQL = Path(__file__).resolve().parent / "sql"
 # A sleeping lane costs an accept one more UPDATE, an idle one costs each claim one look: sleep after a while only.
@@ -19,17 +24,23 @@ IDLE_SECONDS = 5.0
 
 
 def make_lanes(tenant_id: UUID, wanted: Collection[tuple[str, str]]) -> None:
-    """Make the queues and lanes of these (queue, pool) that do not exist yet."""
+    """Make the queues and lanes of these (queue, pool) that do not exist yet.
+
+    Raises `Conflict` when the tenant was erased meanwhile.
+    """
     pairs = sorted(set(wanted))
-    run_statement(
-        _SQL / "make_lanes.sql",
-        {
-            "tenant": tenant_id,
-            "queue_ids": [new_id() for _ in pairs],
-            "queues": [queue for queue, _ in pairs],
-            "pools": [pool for _, pool in pairs],
-        },
-    )
+    parameters = {
+        "tenant": tenant_id,
+        "queue_ids": [new_id() for _ in pairs],
+        "queues": [queue for queue, _ in pairs],
+        "pools": [pool for _, pool in pairs],
+    }
+    try:
+        run_statement(_SQL / "make_lanes.sql", parameters)
+    except IntegrityError as error:
+        if violated_constraint(error) != ERASED_RULE:
+            raise
+        raise Conflict("The tenant was erased.") from None
 
 
 def wake_lanes(asleep: Collection[int]) -> None:
