@@ -1,7 +1,8 @@
-"""Change: what a client may still alter of a job that waits, and the one guarded statement that alters it.
+"""Change: what a client may still alter of a job that waits.
 
-1. Under the live row's lock, and only while the job waits: write the new values and where the job waits now.
-2. When something is different now, tell the timeline what, by name; wake the lane when the job became available.
+1. Lock the live row, if the job waits.
+2. Under that lock, in one statement: write the new values and where the job waits now.
+3. When something is different now, tell the timeline what, by name; wake the lane when the job became available.
 A job that a worker has been claimed for is not touched: its run must not change under it.
 """
 
@@ -83,7 +84,9 @@ def change_job(tenant_id: UUID, job_id: UUID, change: JobChange) -> dict[str, An
     Raises `NotFound`, `JobNotWaiting`, and `Invalid` for a limit of attempts that the job has used up already.
     """
     with tenant_tx(tenant_id):
-        moved = run_statement(_SQL / "change_job.sql", _parameters(tenant_id, job_id, change))
+        # A second statement sees what was committed while the first one waited for the lock.
+        held = run_statement(_SQL / "lock_waiting_job.sql", {"tenant": tenant_id, "job": job_id})
+        moved = run_statement(_SQL / "change_job.sql", _parameters(tenant_id, job_id, change)) if held else []
         row = read_job(tenant_id, job_id)
         if not moved or row is None:
             raise _refusal(row, change)

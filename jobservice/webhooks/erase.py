@@ -16,6 +16,7 @@ def erase_events(tenant_id: UUID, job_id: UUID) -> set[UUID]:
     The caller keeps the job from getting new ones.
     """
     of_job = {"tenant": tenant_id, "job": job_id}
-    run_statement(_SQL / "end_deliveries.sql", of_job)
-    # A second statement sees the tries that were recorded while the first one waited.
+    deliveries = [row.id for row in run_statement(_SQL / "find_deliveries.sql", of_job)]
+    run_statement(_SQL / "end_deliveries.sql", {"tenant": tenant_id, "deliveries": deliveries})
+    # A further statement sees the tries that were recorded while the first one waited.
     return {row.blob_id for row in run_statement(_SQL / "erase_events.sql", of_job)}

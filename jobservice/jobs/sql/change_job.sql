@@ -1,8 +1,6 @@
--- change: priority, time, tags and limit of attempts of a job that waits, as one guarded statement.
--- Index: primary keys of job_live, job and job_tag.
--- Locks: the live row, which claim, staging and record lock too, so that a change comes wholly before or after them;
--- then the job row. A claim skips a locked row, so nobody waits for a change but the next change.
--- The fence: the job still waits, and its new limit leaves it a try (the rule of decide_next).
+-- change: priority, time, tags and limit of attempts of a job that waits. Its live row is locked already, and with it
+-- the job row and its tags, which only the holder of the live row writes. Index: primary keys of job_live, job, job_tag.
+-- Guarded once more on the state; and the new limit must leave a try (the rule of decide_next).
 WITH held AS MATERIALIZED (
   SELECT l.job_id, l.tenant_id, l.state, l.priority, l.due_at, l.available_at, j.max_attempts, j.tags,
          clock_timestamp() AS now
@@ -10,7 +8,6 @@ WITH held AS MATERIALIZED (
   WHERE l.tenant_id = %(tenant)s AND l.job_id = %(job)s
     AND l.state IN ('scheduled', 'available', 'retryable', 'suspended')
     AND (%(max_attempts)s::smallint IS NULL OR %(max_attempts)s::smallint > l.attempt - l.crash_count)
-  FOR UPDATE OF l, j
 ), timed AS MATERIALIZED (
   SELECT held.*, coalesce(%(priority)s::smallint, held.priority) AS new_priority,
          coalesce(%(max_attempts)s::smallint, held.max_attempts) AS new_max_attempts,
