@@ -33,10 +33,12 @@ def start_jobs(refs: Sequence[Ref], *, worker_id: UUID, group_id: UUID, lease_se
     One transaction; `started_at` of each is the database's clock.
     """
     with tenants_tx(ref.tenant_id for ref in refs):
-        rows = run_statement(
+        started = run_statement(
             _SQL / "start_jobs.sql",
             {**_arrays(refs), "worker": worker_id, "group": group_id, "lease_seconds": lease_seconds},
         )
+        ours = {"tenants": [row.tenant_id for row in started], "jobs": [row.job_id for row in started]}
+        rows = run_statement(_SQL / "read_started_jobs.sql", ours) if started else []
     jobs = {row.job_id: _started_job(row) for row in rows}
     for job in jobs.values():
         _tell_started(job)

@@ -94,14 +94,15 @@ def claim_deliveries(limit: int, *, lease_seconds: float) -> list[Ref]:
 
 def start_deliveries(refs: Sequence[Ref], *, worker_id: UUID, lease_seconds: float) -> list[StartedDelivery]:
     """Start those still dispatched under the epoch the message names; the others are left out. One transaction."""
-    parameters = {
-        **_columns(refs),
-        "worker": worker_id,
-        "lease_seconds": lease_seconds,
-        "result_limit": BODY_LIMIT_BYTES + OVERHEAD_BYTES,
-    }
+    parameters = {**_columns(refs), "worker": worker_id, "lease_seconds": lease_seconds}
     with tenants_tx(ref.tenant_id for ref in refs):
-        rows = run_statement(_SQL / "start_deliveries.sql", parameters)
+        started = run_statement(_SQL / "start_deliveries.sql", parameters)
+        ours = {
+            "tenants": [row.tenant_id for row in started],
+            "deliveries": [row.delivery_id for row in started],
+            "result_limit": BODY_LIMIT_BYTES + OVERHEAD_BYTES,
+        }
+        rows = run_statement(_SQL / "read_started_deliveries.sql", ours) if started else []
     return [_started(row) for row in rows]
 
 
@@ -184,6 +185,7 @@ def _record_group(results: Sequence[DeliveryResult]) -> dict[Ref, Any]:
         "delays": [float(result.delay_seconds) for result in results],
     }
     with tenants_tx(result.ref.tenant_id for result in results):
+        run_statement(_SQL / "lock_delivering.sql", _columns([result.ref for result in results]))
         return {_ref(row): row for row in run_statement(_SQL / "record_deliveries.sql", parameters)}
 
 

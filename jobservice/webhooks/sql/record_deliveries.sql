@@ -1,5 +1,6 @@
 -- record: what a try came to. One statement: its attempt; then the delivery ends, or is due again after its delay.
--- The fence: only rows still delivering under the epoch of the try. Locked in id order. Returns those.
+-- The fence once more: only rows still delivering under the epoch of the try, all locked by lock_delivering.sql. Returns
+-- those.
 WITH ref AS MATERIALIZED (
   SELECT * FROM unnest(
     %(tenants)s::uuid[], %(deliveries)s::uuid[], %(epochs)s::bigint[], %(attempts)s::uuid[], %(durations)s::integer[],
@@ -12,7 +13,6 @@ WITH ref AS MATERIALIZED (
               THEN clock_timestamp() + make_interval(secs => ref.delay_seconds) END AS next_attempt_at
   FROM delivery_live l JOIN ref USING (tenant_id, delivery_id, epoch)
   WHERE l.state = 'delivering'
-  ORDER BY l.delivery_id FOR UPDATE OF l
 ), tried AS (
   INSERT INTO delivery_attempt
     (id, tenant_id, delivery_id, event_id, job_id, number, at, duration_ms, status, error_class, next_attempt_at)

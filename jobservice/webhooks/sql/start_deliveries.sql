@@ -1,6 +1,7 @@
--- start: a dispatched delivery of the named epoch goes out under this worker's lease; with all its request is made of.
--- Index: the primary keys. Rows are locked in id order, as every grouped write does. A result too large for the body
--- stays where it is: its length is known without reading it.
+-- start: a dispatched delivery of the named epoch goes out under this worker's lease. Rows are locked in id order, as every
+-- grouped write does. Index: the primary key.
+-- Nothing is joined here: no statement that may wait for a row's lock reads partitions too. When PostgreSQL 18 looks at
+-- such a row again after the wait, it shares the pruning state of the whole statement, and has crashed in it.
 WITH ref AS MATERIALIZED (
   SELECT * FROM unnest(%(tenants)s::uuid[], %(deliveries)s::uuid[], %(epochs)s::bigint[])
     AS r (tenant_id, delivery_id, epoch)
@@ -8,24 +9,9 @@ WITH ref AS MATERIALIZED (
   SELECT l.delivery_id FROM delivery_live l JOIN ref USING (tenant_id, delivery_id, epoch)
   WHERE l.state = 'dispatched'
   ORDER BY l.delivery_id FOR UPDATE OF l
-), started AS (
-  UPDATE delivery_live l
-  SET state = 'delivering', attempt = l.attempt + 1, worker_id = %(worker)s,
-      lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
-  FROM held WHERE l.delivery_id = held.delivery_id
-  RETURNING l.tenant_id, l.delivery_id, l.epoch, l.attempt
 )
-SELECT s.tenant_id, s.delivery_id, s.epoch, s.attempt, d.event_id, d.job_id, e.type, e.at, e.job, j.traceparent,
-       d.callback_id, callback.sealed AS callback_sealed,
-       e.result_id, result.epoch AS result_epoch,
-       CASE WHEN octet_length(result.sealed) <= %(result_limit)s THEN result.sealed END AS result_sealed,
-       e.error_id, error.epoch AS error_epoch, error.sealed AS error_sealed,
-       e.metadata_id, metadata.sealed AS metadata_sealed
-FROM started s
-JOIN delivery d ON d.id = s.delivery_id AND d.tenant_id = s.tenant_id
-JOIN event e ON e.id = d.event_id AND e.tenant_id = s.tenant_id
-LEFT JOIN job j ON j.id = d.job_id AND j.tenant_id = s.tenant_id
-LEFT JOIN blob callback ON callback.id = d.callback_id AND callback.tenant_id = s.tenant_id
-LEFT JOIN blob result ON result.id = e.result_id AND result.tenant_id = s.tenant_id
-LEFT JOIN blob error ON error.id = e.error_id AND error.tenant_id = s.tenant_id
-LEFT JOIN blob metadata ON metadata.id = e.metadata_id AND metadata.tenant_id = s.tenant_id
+UPDATE delivery_live l
+SET state = 'delivering', attempt = l.attempt + 1, worker_id = %(worker)s,
+    lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
+FROM held WHERE l.delivery_id = held.delivery_id
+RETURNING l.tenant_id, l.delivery_id
