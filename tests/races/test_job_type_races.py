@@ -1,0 +1,32 @@
+"""New job types at once, with real threads, connections and commits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from jobservice.errors import QuotaExceeded
+from jobservice.jobs.job_types import put_job_type
+from jobservice.jobs.models import JobType
+from tests.factories import Tenant
+
+Race = Callable[..., list[Any]]
+
+
+def put(tenant: Tenant, name: str) -> str:
+    try:
+        put_job_type(tenant.id, name, {"executor": "handler", "handler": "echo"}, max_types=3)
+    except QuotaExceeded:
+        return "refused"
+    return "made"
+
+
+def test_types_made_at_once_do_not_share_the_last_place_of_a_quota(racing_tenant: Tenant, race: Race) -> None:
+    outcomes = race("web", *[lambda number=number: put(racing_tenant, f"type-{number}") for number in range(8)])
+    assert sorted(outcomes) == ["made"] * 3 + ["refused"] * 5
+    assert JobType.objects.filter(tenant_id=racing_tenant.id).count() == 3
+
+
+def test_one_type_put_at_once_is_made_once(racing_tenant: Tenant, race: Race) -> None:
+    assert race("web", *[lambda: put(racing_tenant, "mine")] * 4) == ["made"] * 4
+    assert JobType.objects.get(tenant_id=racing_tenant.id).version == 4
