@@ -139,7 +139,7 @@ def delete_job_type(tenant_id: UUID, name: str, *, precondition: Precondition | 
             )
             raise Conflict(detail)
         row.delete()
-    log_event("job_type_deleted", tenant_id=str(tenant_id))
+    log_event("job_type_deleted", tenant_id=tenant_id)
 
 
 def find_job_type(tenant_id: UUID, name: str) -> JobTypeView | None:
