@@ -119,6 +119,15 @@ def processes_with(text: str) -> list[int]:
     ]
 
 
+def await_process_with(text: str, *, seconds: float = 10.0) -> int:
+    """The one process whose arguments hold the text. Just after its start a process shows no arguments for a moment."""
+    deadline = time.monotonic() + seconds
+    while not (found := processes_with(text)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    [pid] = found
+    return pid
+
+
 def is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

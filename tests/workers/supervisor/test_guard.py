@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.supervisor.running import await_end, is_running, processes_with
+from tests.workers.supervisor.running import await_end, await_process_with, is_running
 from workers.supervisor.guard import Guard, listen
 
 
@@ -71,7 +71,7 @@ def test_signals_do_not_end_the_guard_and_a_killed_one_is_replaced(
 ) -> None:
     guard = Guard(runtime_folder=str(runtime_folder), lock_descriptor=lock)
     guard.add(child.pid, first_signal=signal.SIGKILL)
-    [pid] = processes_with(str(runtime_folder))
+    pid = await_process_with(str(runtime_folder))
     os.kill(pid, signal.SIGKILL)
     assert await_end([pid]) == []
     guard.revive()
