@@ -39,8 +39,11 @@ class Capacity:
         """How many more jobs may be claimed: about twice what the free slots take at once.
 
         While jobs are short, one more group waits behind each busy slot, so that it need not wait for us; a long job
-        gets nobody queued behind it.
+        gets nobody queued behind it. Nothing is claimed while two messages, were they of one job each, wait for every
+        slot: what comes in then gathers into larger groups, instead of into a line of small ones.
         """
+        if self.dispatched >= 2 * self.slots:
+            return 0
         free = max(0, self.slots - self.busy_slots)
         ahead = min(self.busy_slots, self.slots) if self.jobs_per_slot > 1 else 0
         return max(0, (2 * free + ahead) * self.jobs_per_slot - self.dispatched)

@@ -59,6 +59,9 @@ def test_the_egress_takes_any_jobs_together_up_to_a_messages_size() -> None:
         (Capacity(slots=2, busy_slots=2, dispatched=0, jobs_per_slot=1, run_times={}), 0),
         (Capacity(slots=2, busy_slots=2, dispatched=0, jobs_per_slot=50, run_times={}), 100),
         (Capacity(slots=2, busy_slots=5, dispatched=9, jobs_per_slot=1, run_times={}), 0),
+        # While enough waits to keep every slot busy, what comes in gathers.
+        (Capacity(slots=2, busy_slots=0, dispatched=3, jobs_per_slot=50, run_times={}), 197),
+        (Capacity(slots=2, busy_slots=0, dispatched=4, jobs_per_slot=50, run_times={}), 0),
     ],
 )
 def test_credits_follow_the_free_slots(capacity: Capacity, expected: int) -> None:
