@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -10,14 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.idempotency import run_once
+from api.job_ids import read_job_id, unknown_job
 from api.permissions import check_scopes
 from api.preferences import read_wait
 from api.queries import read_include, read_job_query, read_no_parameters, read_paging
 from api.rendering import WithParts
 from api.views import ApiView
-from jobservice import ids
 from jobservice.database import give_back_connection
-from jobservice.errors import NotFound
 from jobservice.jobs.accept import accept_job
 from jobservice.jobs.change import change_job, parse_change
 from jobservice.jobs.end_watch import end_watch
@@ -47,8 +47,9 @@ class ListJobs(ApiView):
     required_scopes = frozenset({"jobs:read"})
 
     def get(self, request: Request) -> Response:
-        """A page of jobs, the newest first."""
+        """A page of the jobs that the key reaches, the newest first."""
         filters, paging = read_job_query(request)
+        filters = replace(filters, queues=self.credential.queues)
         page = list_jobs(self.credential.tenant_id, filters=filters, limit=paging.limit, cursor=paging.cursor)
         return Response(show_page(page))
 
@@ -114,19 +115,6 @@ class ListJobEvents(ApiView):
 def show_page(page: Page) -> dict[str, Any]:
     """A page as every list answers it."""
     return {"data": page.data, "next_cursor": page.next_cursor}
-
-
-def read_job_id(text: str) -> UUID:
-    """The id in an address. Raises `NotFound`: what is no id is the id of nothing."""
-    job_id = ids.parse_id(ids.JOB, text)
-    if job_id is None:
-        raise unknown_job()
-    return job_id
-
-
-def unknown_job() -> NotFound:
-    """The same for an unknown id and another tenant's; it does not repeat the id."""
-    return NotFound("There is no job of this id.")
 
 
 def _wait_for_end(tenant_id: UUID, job_id: UUID, seconds: int) -> bool:

@@ -64,7 +64,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "forbidden": ProblemType(
         403,
         "This key may not do that",
-        "The tenant is suspended, or the key is limited to other queues or other network addresses.",
+        "The tenant is suspended, or the key is limited to other queues or other network addresses, or would give a key "
+        "more rights than its own.",
         "Read the detail: use another key, queue or address, or ask the operator of the service.",
     ),
     "not-found": ProblemType(
@@ -185,7 +186,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "rate-limited": ProblemType(
         429,
         "Too many requests at once",
-        "The tenant sends requests faster than its limit; RateLimit-Policy names it.",
+        "The tenant sends requests faster than its limit, which RateLimit-Policy names; or too many wrong keys came from "
+        "this address.",
         "Send the request again after the seconds that Retry-After names, and fewer at a time.",
     ),
     "quota-exceeded": ProblemType(

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from api.api_keys import ListApiKeys, MakeApiKey, ReadApiKey, RevokeApiKey, RotateApiKey
 from api.bulk_jobs import SubmitJobs
 from api.docs.views import ReadAsset, ReadDocs
 from api.health import Health, Readiness
@@ -11,6 +12,7 @@ from api.metrics import ReadMetrics
 from api.openapi.views import ReadDocument
 from api.problem_pages import ReadProblemPage
 from api.signing_secrets import ReadDefaultSecret
+from api.tenant import ReadTenant
 from api.views import by_method
 
 urlpatterns = [
@@ -22,6 +24,10 @@ urlpatterns = [
     path("v1/job-types", by_method(GET=ListJobTypes)),
     path("v1/job-types/<str:name>", by_method(GET=ReadJobType, PUT=PutJobType, DELETE=DeleteJobType)),
     path("v1/signing-secrets/default", by_method(GET=ReadDefaultSecret)),
+    path("v1/api-keys", by_method(GET=ListApiKeys, POST=MakeApiKey)),
+    path("v1/api-keys/<str:key_id>", by_method(GET=ReadApiKey, DELETE=RevokeApiKey)),
+    path("v1/api-keys/<str:key_id>/rotate", by_method(POST=RotateApiKey)),
+    path("v1/tenant", by_method(GET=ReadTenant)),
     path("healthz", by_method(GET=Health)),
     path("readyz", by_method(GET=Readiness)),
     path("metrics", by_method(GET=ReadMetrics)),

@@ -57,6 +57,7 @@ class Environment:
     metrics_token: str = field(repr=False)
     metrics_host: str
     metrics_port: int | None
+    trusted_proxies: tuple[Network, ...] = ()
 
     @property
     def database_url(self) -> str:
@@ -83,6 +84,8 @@ def load() -> Environment:
         "allowed_hosts": env.list("JOBSERVICE_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"]),
         "public_url": env.str("JOBSERVICE_PUBLIC_URL", "", validate=_check_public_url),
         "egress_allow": _networks(env),
+        # Proxies whose X-Forwarded-For is believed; nobody's unless the operator says so.
+        "trusted_proxies": tuple(env.list("JOBSERVICE_TRUSTED_PROXIES", [], subcast=_network) or ()),
         "egress_ports": tuple(env.list("JOBSERVICE_EGRESS_PORTS", [443, 8443], subcast=_port) or ()),
         "egress_schemes": tuple(env.list("JOBSERVICE_EGRESS_SCHEMES", ["https"], subcast=_scheme) or ()),
         "host": env.str("JOBSERVICE_HOST", "127.0.0.1"),

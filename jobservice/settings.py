@@ -56,7 +56,7 @@ if ENVIRONMENT.process == "web":
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["api.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["api.permissions.HasDeclaredScopes"],
+    "DEFAULT_PERMISSION_CLASSES": ["api.rate_limits.IsWithinRateLimit", "api.permissions.HasDeclaredScopes"],
     "DEFAULT_PARSER_CLASSES": ["api.parsing.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["api.rendering.ApiRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.rendering.ApiNegotiation",

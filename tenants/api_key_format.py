@@ -42,7 +42,12 @@ class ParsedApiKey:
 
 def new_api_key() -> NewApiKey:
     """A random key: an id of 71 bits and a secret of 256."""
-    lookup_id, secret = _random_text(ID_LENGTH), _random_text(SECRET_LENGTH)
+    return new_secret_for(_random_text(ID_LENGTH))
+
+
+def new_secret_for(lookup_id: str) -> NewApiKey:
+    """A key of a known id with a random secret: what a rotation makes."""
+    secret = _random_text(SECRET_LENGTH)
     body = f"{PREFIX}{lookup_id}_{secret}"
     return NewApiKey(body + _checksum(body), lookup_id, _hash_secret(secret))
 

@@ -1,4 +1,7 @@
-"""API keys: made once, shown once, stored as hashes, found before any tenant is known."""
+"""API keys: made once, shown once, stored as hashes, found before any tenant is known.
+
+What one key may do to others is in `api_key_changes.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from jobservice.errors import Fault, Invalid
 from jobservice.ids import new_id
 from jobservice.statements import run_statement
-from tenants.api_key_format import matches, new_api_key, parse_api_key
+from tenants.api_key_format import ParsedApiKey, matches, new_api_key, parse_api_key
+from tenants.api_key_rights import KeyRights
+from tenants.context import tenant_tx
 from tenants.models import ApiKey
 
 _SQL = Path(__file__).resolve().parent / "sql"
@@ -42,10 +48,24 @@ class Credential:
     scopes: frozenset[str]
     queues: tuple[str, ...] | None
     cidrs: tuple[str, ...] | None
+    expires_at: datetime | None = None
+    # Whether the time of its last use is a minute old, see `note_use`.
+    is_use_unnoted: bool = False
+
+    @property
+    def rights(self) -> KeyRights:
+        """What it may do, as a key."""
+        return KeyRights(self.scopes, self.queues, self.cidrs, self.expires_at)
 
 
 def create_api_key(
-    tenant_id: UUID, *, name: str, scopes: Sequence[str], expires_at: datetime | None = None
+    tenant_id: UUID,
+    *,
+    name: str,
+    scopes: Sequence[str],
+    queues: Sequence[str] | None = None,
+    cidrs: Sequence[str] | None = None,
+    expires_at: datetime | None = None,
 ) -> tuple[UUID, str]:
     """Make a key; its id and its text, which cannot be had again. Run in a transaction of the tenant.
 
@@ -63,20 +83,24 @@ def create_api_key(
         lookup_id=new.lookup_id,
         secret_hash=new.secret_hash,
         scopes=sorted(set(scopes)),
+        queues=None if queues is None else list(queues),
+        cidrs=None if cidrs is None else list(cidrs),
         expires_at=expires_at,
     )
     return row.id, new.text
 
 
 def authenticate(text: str) -> Credential | None:
-    """The credential of a key's text; None when it is malformed, unknown, wrong, expired or revoked."""
+    """The credential of a key's text; None when it is malformed, unknown, wrong, expired or revoked.
+
+    Asked of the database each time, so that a revocation counts at once in every process.
+    """
     parsed = parse_api_key(text)
     if parsed is None:
         return None
-    rows = run_statement(_SQL / "find_api_key.sql", {"lookup_id": parsed.lookup_id})
+    rows = run_statement(_SQL / "look_up_api_key.sql", {"lookup_id": parsed.lookup_id})
     row = rows[0] if rows else None
-    # A hash is compared even when no row was found, so that the time tells nothing.
-    is_right = matches(parsed, bytes(row.secret_hash) if row else bytes(32))
+    is_right = _is_right(parsed, row)
     if row is None or not is_right or not row.is_live:
         return None
     return Credential(
@@ -88,4 +112,21 @@ def authenticate(text: str) -> Credential | None:
         scopes=frozenset(row.scopes),
         queues=None if row.queues is None else tuple(row.queues),
         cidrs=None if row.cidrs is None else tuple(row.cidrs),
+        expires_at=row.expires_at,
+        is_use_unnoted=row.is_use_unnoted,
     )
+
+
+def note_use(tenant_id: UUID, key_id: UUID) -> None:
+    """Write when the key was last used, unless that was done within a minute. To be called after the answer."""
+    with tenant_tx(tenant_id):
+        run_statement(_SQL / "note_key_use.sql", {"tenant": tenant_id, "key": key_id})
+
+
+def _is_right(parsed: ParsedApiKey, row: Any | None) -> bool:
+    """Whether the secret is the row's, or the one before it while that is valid.
+
+    Two hashes are compared even when no row was found, so that the time tells nothing.
+    """
+    stored = (row.secret_hash, row.previous_secret_hash) if row else (None, None)
+    return any([matches(parsed, bytes(32) if value is None else bytes(value)) for value in stored])

@@ -80,6 +80,9 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
+    rotated_at = models.DateTimeField(null=True)
+    previous_secret_hash = models.BinaryField(null=True)
+    previous_valid_until = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "api_key"

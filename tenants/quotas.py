@@ -35,6 +35,11 @@ def payload_bytes_limit(quotas: Mapping[str, int | None]) -> int:
     return PAYLOAD_BYTES_CEILING if limit is None else limit
 
 
+def all_limits(quotas: Mapping[str, int | None]) -> dict[str, int | None]:
+    """Every limit of the tenant by its name."""
+    return {name: limit_of(quotas, name) for name in DEFAULTS}
+
+
 def parse_quota(text: str) -> tuple[str, int | None]:
     """Read `name=value` of the command line; `null` is no limit. Raises `Invalid`."""
     name, _, value = text.partition("=")

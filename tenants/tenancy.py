@@ -60,6 +60,12 @@ def find_tenant(name_or_id: str, *, is_erased_too: bool = False) -> Tenant:
     return tenant
 
 
+def read_tenant(tenant_id: UUID) -> Tenant:
+    """The tenant's own row, read as itself."""
+    with tenant_tx(tenant_id):
+        return Tenant.objects.get(id=tenant_id)
+
+
 def set_status(tenant: Tenant, status: str) -> None:
     """Suspend a tenant (running jobs finish, nothing new is accepted or started) or make it active again."""
     with tenant_tx(tenant.id):

@@ -16,9 +16,11 @@ from django.db import connections
 from django.test import Client
 from django.test.utils import setup_databases, teardown_databases
 
+from api.wrong_keys import wrong_keys
 from jobservice.jobs import notifier
 from tenants.data_keys import forget_opened_keys
 from tenants.models import Installation
+from tenants.request_limits import forget_leases
 from tenants.root_keys import forget_root_keyring, root_keyring
 from tests.contract import check_exchange
 from tests.factories import Tenant, make_tenant
@@ -39,9 +41,12 @@ def django_db_setup(
 
 
 @pytest.fixture(autouse=True)
-def _fresh_keys() -> Iterator[None]:
+def _fresh_process() -> Iterator[None]:
+    """What a process remembers between requests, no test remembers of another."""
     yield
     forget_opened_keys()
+    forget_leases()
+    wrong_keys.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -41,6 +41,7 @@ _TAG = (
 )
 _CONDITIONS = {
     "queue": "j.queue = %(queue)s",
+    "queues": "j.queue = ANY(%(queues)s::text[])",
     "type": "j.type = %(type)s",
     "priority": "coalesce(l.priority, j.priority) = %(priority)s",
     # The bound on the id leaves out the partitions, the exact time decides.
@@ -54,7 +55,10 @@ _CONDITIONS = {
 
 @dataclass(frozen=True, slots=True)
 class JobFilters:
-    """Which jobs a list shows; None: all. `created_after` includes its moment, `created_before` does not."""
+    """Which jobs a list shows; None: all. `created_after` includes its moment, `created_before` does not.
+
+    `queue` is what was asked for, `queues` what the asking key is limited to.
+    """
 
     state: str | None = None
     queue: str | None = None
@@ -63,6 +67,7 @@ class JobFilters:
     tags: tuple[tuple[str, str], ...] = ()
     created_after: datetime | None = None
     created_before: datetime | None = None
+    queues: tuple[str, ...] | None = None
 
 
 def read_job(tenant_id: UUID, job_id: UUID) -> Any | None:
@@ -77,6 +82,7 @@ def search_jobs(tenant_id: UUID, filters: JobFilters, *, before: UUID | None, li
     the plan it deserves. Indexes: job_of_tenant; job_ended by a final state, job_open by a live one; job_tag_search.
     """
     parameters: dict[str, Any] = {"tenant": tenant_id, "limit": limit, "before": before, "slack": CLOCK_SLACK}
+    parameters["queues"] = None if filters.queues is None else list(filters.queues)
     for name in ("state", "queue", "type", "priority", "created_after", "created_before"):
         parameters[name] = getattr(filters, name)
     for index, (name, value) in enumerate(filters.tags):

@@ -56,10 +56,11 @@ def find_job(tenant_id: UUID, job_id: UUID, *, include: Collection[str] = ()) ->
     return FoundJob(represent_job(row, error_message=error), parts)
 
 
-def has_job(tenant_id: UUID, job_id: UUID) -> bool:
-    """Whether the tenant has a job of this id."""
+def has_job(tenant_id: UUID, job_id: UUID, *, queues: Collection[str] | None = None) -> bool:
+    """Whether the tenant has a job of this id, in one of these queues."""
     with tenant_tx(tenant_id):
-        return read_job(tenant_id, job_id) is not None
+        row = read_job(tenant_id, job_id)
+    return row is not None and (queues is None or row.queue in queues)
 
 
 def is_over(tenant_id: UUID, job_id: UUID) -> bool | None:
