@@ -47,7 +47,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 def _read_key(request: Request) -> str:
     """A well-formed key. What is none costs no lookup."""
-    header = request.META.get("HTTP_AUTHORIZATION", "")
+    header: str = request.META.get("HTTP_AUTHORIZATION", "")
     if not header:
         raise _refusal("The request has no Authorization header.", challenge=_CHALLENGE)
     scheme, _, text = header.partition(" ")

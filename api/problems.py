@@ -64,8 +64,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "forbidden": ProblemType(
         403,
         "This key may not do that",
-        "The tenant is suspended, or the key is limited to other queues or other network addresses, or would give a key "
-        "more rights than its own.",
+        "The tenant is suspended, or the key is limited to other queues or other network addresses, or it would make a "
+        "key with more rights than its own.",
         "Read the detail: use another key, queue or address, or ask the operator of the service.",
     ),
     "not-found": ProblemType(
