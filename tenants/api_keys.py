@@ -128,5 +128,6 @@ def _is_right(parsed: ParsedApiKey, row: Any | None) -> bool:
 
     Two hashes are compared even when no row was found, so that the time tells nothing.
     """
-    stored = (row.secret_hash, row.previous_secret_hash) if row else (None, None)
-    return any([matches(parsed, bytes(32) if value is None else bytes(value)) for value in stored])
+    is_current = matches(parsed, bytes(row.secret_hash) if row else bytes(32))
+    is_previous = matches(parsed, bytes((row and row.previous_secret_hash) or bytes(32)))
+    return is_current or is_previous

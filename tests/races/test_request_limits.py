@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from jobservice.statements import run_statement
 from tenants import request_limits
 from tenants.request_limits import RequestLeases, RequestLimit
 from tests.factories import Tenant, make_tenant
@@ -22,11 +23,11 @@ def passed(leases: RequestLeases, tenant: Tenant, limit: RequestLimit, *, reques
 
 
 def counting_statements(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    run, taken = request_limits.run_statement, []
+    taken: list[float] = []
 
     def run_and_count(*arguments: Any) -> Any:
         taken.append(time.monotonic())
-        return run(*arguments)
+        return run_statement(*arguments)
 
     monkeypatch.setattr(request_limits, "run_statement", run_and_count)
     return taken
