@@ -186,8 +186,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "rate-limited": ProblemType(
         429,
         "Too many requests at once",
-        "The tenant sends requests faster than its limit, which RateLimit-Policy names; or too many wrong keys came from "
-        "this address.",
+        "The tenant sends requests faster than its limit, which RateLimit-Policy names; or too many wrong keys came "
+        "from this address.",
         "Send the request again after the seconds that Retry-After names, and fewer at a time.",
     ),
     "quota-exceeded": ProblemType(

@@ -24,5 +24,5 @@ STATE = [
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("tenants", "0001_initial")]
+    dependencies: ClassVar = [("tenants", "0002_members_and_erasure")]
     operations: ClassVar = [migrations.SeparateDatabaseAndState(database_operations=DATABASE, state_operations=STATE)]

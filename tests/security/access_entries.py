@@ -9,8 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models.functions import Now
+
 from jobservice import ids
 from jobservice.jobs.job_types import put_job_type
+from jobservice.jobs.models import Job, LiveJob
 from tenants.api_keys import create_api_key
 from tenants.context import tenant_tx
 from tests.factories import Tenant, make_job
@@ -46,7 +49,17 @@ def _make_api_key(tenant: Tenant) -> str:
         return ids.show_id(ids.API_KEY, create_api_key(tenant.id, name="theirs", scopes=["keys:write"])[0])
 
 
+def _make_ended_job(tenant: Tenant) -> str:
+    shown = str(make_job(tenant, queue="theirs")["id"])
+    job_id = ids.parse_id(ids.JOB, shown)
+    assert job_id is not None
+    LiveJob.objects.filter(job_id=job_id).delete()
+    Job.objects.filter(id=job_id).update(final_state="cancelled", finished_at=Now(), end_event_id=ids.new_id())
+    return shown
+
+
 JOB = Source(lambda tenant: str(make_job(tenant, queue="theirs")["id"]), lambda: ids.show_id(ids.JOB, ids.new_id()))
+ENDED_JOB = Source(_make_ended_job, JOB.unknown)
 JOB_TYPE = Source(_make_job_type, lambda: f"type-{ids.new_id().hex}")
 API_KEY = Source(_make_api_key, lambda: ids.show_id(ids.API_KEY, ids.new_id()))
 QUEUE = Source(lambda tenant: str(make_job(tenant, queue="theirs")["queue"]), lambda: "nobodys")
@@ -59,11 +72,14 @@ ENTRIES: Mapping[str, Entry] = {
         body_ids=((JOB_TYPE, lambda name: {"mode": "partial", "jobs": [{"type": name}]}),),
     ),
     "GET v1/jobs/<str:job_id>": Entry(ids={"job_id": JOB}),
+    "PATCH v1/jobs/<str:job_id>": Entry(ids={"job_id": JOB}, body={"priority": 1}),
+    "DELETE v1/jobs/<str:job_id>": Entry(204, ids={"job_id": ENDED_JOB}),
     "GET v1/jobs/<str:job_id>/attempts": Entry(ids={"job_id": JOB}),
     "GET v1/jobs/<str:job_id>/events": Entry(ids={"job_id": JOB}),
     "GET v1/job-types": Entry(),
     "GET v1/job-types/<str:name>": Entry(ids={"name": JOB_TYPE}),
     "PUT v1/job-types/<str:name>": Entry(ids={"name": JOB_TYPE}, body={"executor": "handler", "handler": "echo"}),
+    "DELETE v1/job-types/<str:name>": Entry(204, ids={"name": JOB_TYPE}),
     "GET v1/signing-secrets/default": Entry(),
     "GET v1/api-keys": Entry(),
     "POST v1/api-keys": Entry(201, body={"name": "a key", "scopes": ["keys:write"]}),

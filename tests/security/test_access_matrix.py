@@ -23,7 +23,7 @@ from tenants.models import ApiKey
 from tenants.models import Tenant as TenantRow
 from tests.api.keys import make_key, problem
 from tests.factories import Tenant
-from tests.security.access_entries import ENTRIES, JOB, PUBLIC, Entry
+from tests.security.access_entries import ENDED_JOB, ENTRIES, JOB, PUBLIC, Entry
 
 pytestmark = pytest.mark.django_db
 
@@ -284,7 +284,7 @@ def test_a_key_limited_to_a_queue_reaches_no_job_of_another(api: Any, tenant: Te
     answer = call(api, name, key=key, ids=ids)
     assert job not in answer.content.decode()
     assert jobs_outside(tenant) == before
-    if any(source is JOB for source in entry.ids.values()):
+    if any(source in (JOB, ENDED_JOB) for source in entry.ids.values()):
         problem(answer, 404, "not-found")
         assert shown(answer) == shown(call(api, name, key=key, ids=unknown_ids(entry)))
         # Nor does a fault in the request tell the two apart.

@@ -19,6 +19,8 @@ import pytest
 from api.problems import PROBLEM_TYPES
 from jobservice import ids
 from jobservice.jobs.models import Job, JobType
+from tenants.api_keys import create_api_key
+from tenants.context import tenant_tx
 from tests.api.keys import faults, problem
 from tests.factories import Tenant, make_job
 from tests.security.operations import Operation, all_operations
@@ -127,7 +129,14 @@ MALFORMED: dict[str, bytes] = {
 def values(api: Any, tenant: Tenant) -> dict[str, str]:
     """A value for each path parameter, of an object that exists. What a process loads once is loaded then."""
     api.post("/v1/jobs", {}, key=tenant.api_key)
-    return {"job_id": make_job(tenant)["id"], "name": "mine", "code": "internal"}
+    with tenant_tx(tenant.id):
+        key_id, _ = create_api_key(tenant.id, name="spare", scopes=["jobs:read"])
+    return {
+        "job_id": make_job(tenant)["id"],
+        "name": "mine",
+        "code": "internal",
+        "key_id": ids.show_id(ids.API_KEY, key_id),
+    }
 
 
 def operations(*, with_body: bool = False, closed: bool = False) -> list[Operation]:
