@@ -43,7 +43,9 @@ def check_exchange(method: str, target: str, content: bytes, answer: Any) -> Non
     assert declared is not None, f"{where} ({code}) is not in the document"
     _check_declared(where, method, _resolve(declared), answer)
     is_taken = 200 <= answer.status_code < 300 and "requestBody" in operation and len(content) <= _CHECKED_BYTES
-    if is_taken and not _is_partly_refused(answer):
+    if is_taken and not content:
+        assert not operation["requestBody"]["required"], f"{where} was taken without a body"
+    elif is_taken and not _is_partly_refused(answer):
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
         _validate(f"{where}, the request that was taken", json.loads(content), schema)
 

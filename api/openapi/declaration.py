@@ -42,6 +42,7 @@ class Body:
 
     schema: str
     examples: Mapping[str, Any]
+    is_required: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from django.urls import get_resolver
 from api.openapi.declaration import JSON, Answer, Body, Operation, Parameter
 from api.openapi.introduction import INTRODUCTION, VERSION
 from api.openapi.operations import OPERATIONS, PAGES, TAGS
-from api.openapi.parameters import HEADERS, PATH_PARAMETERS
+from api.openapi.parameters import HEADERS, PATH_PARAMETERS, RATE_LIMIT
 from api.openapi.problem_answers import PROBLEM_RESPONSES, answer_problems, codes_of
 from api.openapi.schemas import SCHEMAS
 from api.openapi.webhooks import WEBHOOKS
@@ -98,7 +98,8 @@ def _operation(address: str, view: type[ApiView], declaration: Operation) -> dic
         described["parameters"] = parameters
     if declaration.body is not None:
         described["requestBody"] = _body(declaration.body)
-    answers = {str(status): _answer(answer) for status, answer in declaration.answers.items()}
+    told = () if not scopes else RATE_LIMIT
+    answers = {str(status): _answer(answer, told=told) for status, answer in declaration.answers.items()}
     codes = codes_of(declaration, is_public=not scopes, has_parameters="{" in address)
     described["responses"] = answers | answer_problems(codes)
     if declaration.callbacks:
@@ -135,13 +136,15 @@ def _body(body: Body) -> dict[str, Any]:
         for title, value in body.examples.items()
     }
     schema = {"$ref": f"#/components/schemas/{body.schema}"}
-    return {"required": True, "content": {JSON: {"schema": schema, "examples": examples}}}
+    return {"required": body.is_required, "content": {JSON: {"schema": schema, "examples": examples}}}
 
 
-def _answer(answer: Answer) -> dict[str, Any]:
+def _answer(answer: Answer, *, told: tuple[str, ...]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "description": answer.description,
-        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-Id", *answer.headers)},
+        "headers": {
+            name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-Id", *told, *answer.headers)
+        },
     }
     if answer.schema is not None:
         example = {} if answer.example is None else {"example": answer.example}

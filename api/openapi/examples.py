@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.openapi.schemas.problems import problem_example
+from tenants.quotas import DEFAULTS
 
 SUBMISSION: dict[str, Any] = {
     "type": "invoice.render",
@@ -123,6 +124,29 @@ JOB_TYPE: dict[str, Any] = {
     "on_crash": "retry",
     "created_at": "2027-01-31T11:00:00.000Z",
     "updated_at": "2027-01-31T11:00:00.000Z",
+}
+API_KEY_REQUEST: dict[str, Any] = {"name": "mailer", "scopes": ["jobs:write"], "queues": ["mail"]}
+API_KEY: dict[str, Any] = {
+    "id": "key_01kvq4a0b1e5vsknk084sn02qc",
+    "name": "mailer",
+    "prefix": "js_live_4fT9Qm2LzX8a",
+    "scopes": ["jobs:write"],
+    "queues": ["mail"],
+    "cidrs": None,
+    "created_at": "2027-01-31T11:00:00.000Z",
+    "expires_at": None,
+    "last_used_at": None,
+    "rotated_at": None,
+    "previous_valid_until": None,
+    "revoked_at": None,
+}
+NEW_API_KEY: dict[str, Any] = {**API_KEY, "key": "js_live_4fT9Qm2LzX8a_…"}
+TENANT: dict[str, Any] = {
+    "id": "tnt_01kvq4a0b1e5vsknk084sn02qd",
+    "name": "acme",
+    "status": "active",
+    "weight": 1,
+    "limits": dict(DEFAULTS),
 }
 SIGNING_SECRET: dict[str, Any] = {
     "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw3NkZ0Yy6B1c=",

@@ -6,10 +6,11 @@ from typing import Any
 
 from api.idempotency import MAX_KEY_CHARACTERS
 from api.openapi.declaration import Parameter
-from api.openapi.schemas.values import GIVEN_TIME, JOB_ID, NAME_SCHEMA, described, integer
+from api.openapi.schemas.values import GIVEN_TIME, JOB_ID, NAME_SCHEMA, described, integer, typeid
 from api.preferences import MAX_WAIT_SECONDS
 from api.problems import PROBLEM_TYPES
 from api.queries import DEFAULT_LIMIT, MAX_CURSOR_CHARACTERS, MAX_GIVEN_LIMIT, MAX_LIMIT
+from jobservice import ids
 from jobservice.jobs.options import MAX_PRIORITY
 from jobservice.jobs.selectors import PARTS
 from jobservice.jobs.states import STATES
@@ -21,6 +22,7 @@ _IDEMPOTENCY_KEY = f'^("[ -~]{{1,{MAX_KEY_CHARACTERS}}}"|[!#-~]([ -~]{{0,{MAX_KE
 # Those in addresses, by the names that api/urls.py gives them.
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "job_id": described(JOB_ID, "The id of a job."),
+    "key_id": described(typeid(ids.API_KEY), "The id of an API key."),
     "name": described(NAME_SCHEMA, "The name of a job type."),
     "code": described({"type": "string", "enum": sorted(PROBLEM_TYPES)}, "The code of a problem."),
 }
@@ -116,11 +118,22 @@ HEADERS: dict[str, dict[str, Any]] = {
         "of room.",
         "schema": {"type": "string", "pattern": "^wait=[0-9]+$"},
     },
+    "RateLimit-Policy": {
+        "description": "The tenant's requests per second; not there when there is no limit.",
+        "schema": {"type": "string", "pattern": '^"api";q=[0-9]+;w=1$'},
+    },
+    "RateLimit": {
+        "description": "How many requests are left (`r`), and in how many seconds there will be more (`t`).",
+        "schema": {"type": "string", "pattern": '^"api";r=[0-9]+;t=[0-9]+$'},
+    },
     "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 0}},
     "WWW-Authenticate": {"description": "The challenge.", "required": True, "schema": {"type": "string"}},
 }
+# Told with every answer to a key.
+RATE_LIMIT = ("RateLimit-Policy", "RateLimit")
 # Which headers a problem has besides the id of the request.
 PROBLEM_HEADERS: dict[str, tuple[str, ...]] = {
     "unauthenticated": ("WWW-Authenticate",),
     "unavailable": ("Retry-After",),
+    "rate-limited": (*RATE_LIMIT, "Retry-After"),
 }

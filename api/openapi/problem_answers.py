@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from api.openapi.declaration import Operation, ref
-from api.openapi.parameters import PROBLEM_HEADERS
+from api.openapi.parameters import HEADERS, PROBLEM_HEADERS
 from api.openapi.schemas.problems import one_problem_of, problem_example, problem_name
 from api.problems import MEDIA_TYPE, PROBLEM_TYPES
 
 _ALWAYS = ("bad-request", "not-acceptable", "internal", "unavailable")
-_WITH_A_KEY = ("unauthenticated", "insufficient-scope", "forbidden", "invalid")
+_WITH_A_KEY = ("unauthenticated", "insufficient-scope", "forbidden", "invalid", "rate-limited")
 _WITH_A_BODY = ("malformed-json", "payload-too-large", "unsupported-media-type")
 
 
@@ -61,8 +61,15 @@ def _any_of(codes: list[str]) -> dict[str, Any]:
 
 
 def _headers(codes: list[str]) -> dict[str, Any]:
-    names = ["X-Request-Id", *(name for code in codes for name in PROBLEM_HEADERS.get(code, ()))]
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in dict.fromkeys(names)}
+    own = [PROBLEM_HEADERS.get(code, ()) for code in codes]
+    names = ["X-Request-Id", *dict.fromkeys(name for names in own for name in names)]
+    return {
+        # One that comes with some of the problems only is not promised.
+        name: {"$ref": f"#/components/headers/{name}"}
+        if name == "X-Request-Id" or all(name in names for names in own)
+        else {**HEADERS[name], "required": False}
+        for name in names
+    }
 
 
 PROBLEM_RESPONSES: dict[str, Any] = {problem_name(code): _one(code) for code in PROBLEM_TYPES}

@@ -109,7 +109,7 @@ def test_the_examples_of_webhooks_are_right(document: dict[str, Any]) -> None:
 
 # What any address may answer, and what only operations that are still to come will.
 EVERYWHERE = {"method-not-allowed", "request-timeout", "uri-too-long", "headers-too-large"}
-AWAITED = {"unique-conflict", "job-terminal", "lease-lost", "rate-limited"}
+AWAITED = {"unique-conflict", "job-terminal", "lease-lost"}
 
 
 def test_every_problem_has_a_schema_and_some_answer(document: dict[str, Any]) -> None:

@@ -90,4 +90,14 @@ ENTRIES: Mapping[str, Entry] = {
 }
 
 # Whoever asks gets an answer, and nothing in it is of any tenant.
-PUBLIC = frozenset({"GET healthz", "GET readyz", "GET metrics", "GET docs/problems/<str:code>"})
+PUBLIC = frozenset(
+    {
+        "GET v1/openapi.json",
+        "GET docs",
+        "GET docs/assets/<str:name>",
+        "GET healthz",
+        "GET readyz",
+        "GET metrics",
+        "GET docs/problems/<str:code>",
+    }
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.openapi.schemas.api_keys import API_KEY_SCHEMAS
 from api.openapi.schemas.bulk_jobs import BULK_SCHEMAS
 from api.openapi.schemas.events import EVENT_SCHEMAS
 from api.openapi.schemas.job_types import JOB_TYPE_SCHEMAS
@@ -18,6 +19,7 @@ SCHEMAS: dict[str, Any] = {
     **BULK_SCHEMAS,
     **TIMELINE_SCHEMAS,
     **JOB_TYPE_SCHEMAS,
+    **API_KEY_SCHEMAS,
     **TENANT_SCHEMAS,
     **EVENT_SCHEMAS,
     **SERVICE_SCHEMAS,
