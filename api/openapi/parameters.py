@@ -71,6 +71,8 @@ IF_MATCH = Parameter(
     "Do it only to the version with this ETag; `*` means any that exists.",
     place="header",
 )
+# What an operation that takes the header may answer besides.
+IDEMPOTENCY_ERRORS = ("idempotency-key-in-use", "idempotency-key-reused")
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
     {"type": "string", "pattern": _IDEMPOTENCY_KEY},

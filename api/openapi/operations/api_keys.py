@@ -5,7 +5,7 @@ from __future__ import annotations
 from api.api_keys import ListApiKeys, MakeApiKey, ReadApiKey, RevokeApiKey, RotateApiKey
 from api.openapi import examples
 from api.openapi.declaration import Answer, Body, Operation, ref
-from api.openapi.parameters import PAGING
+from api.openapi.parameters import IDEMPOTENCY_ERRORS, IDEMPOTENCY_KEY, PAGING
 from api.views import ApiView
 
 _LINKS = {
@@ -24,9 +24,10 @@ API_KEY_OPERATIONS: dict[type[ApiView], Operation] = {
         tag="API keys",
         summary="Make an API key",
         description="Its text is answered this once. The new key may do no more than the one that makes it.",
+        parameters=(IDEMPOTENCY_KEY,),
         body=Body("ApiKeyRequest", {"A key that submits to one queue": examples.API_KEY_REQUEST}),
         answers={201: Answer("The key.", ref("NewApiKey"), examples.NEW_API_KEY, headers=("Location",), links=_LINKS)},
-        errors=("quota-exceeded",),
+        errors=("quota-exceeded", *IDEMPOTENCY_ERRORS),
     ),
     ReadApiKey: Operation(
         tag="API keys",

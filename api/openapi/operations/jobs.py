@@ -8,11 +8,18 @@ from api.bulk_jobs import SubmitJobs
 from api.jobs import ChangeJob, EraseJob, ListAttempts, ListJobEvents, ListJobs, ReadJob, SubmitJob
 from api.openapi import examples
 from api.openapi.declaration import Answer, Body, Operation, ref
-from api.openapi.parameters import IDEMPOTENCY_KEY, INCLUDE, JOB_FILTERS, PAGING, PREFER_WAIT, TRACEPARENT
+from api.openapi.parameters import (
+    IDEMPOTENCY_ERRORS,
+    IDEMPOTENCY_KEY,
+    INCLUDE,
+    JOB_FILTERS,
+    PAGING,
+    PREFER_WAIT,
+    TRACEPARENT,
+)
 from api.openapi.webhooks import CALLBACKS
 from api.views import ApiView
 
-_IDEMPOTENCY = ("idempotency-key-in-use", "idempotency-key-reused")
 _OF_THE_NEW_JOB = {"job_id": "$response.body#/id"}
 _LINKS: dict[str, Any] = {
     name: {"operationId": name, "parameters": _OF_THE_NEW_JOB}
@@ -43,7 +50,7 @@ JOB_OPERATIONS: dict[type[ApiView], Operation] = {
                 links=_LINKS,
             )
         },
-        errors=("unknown-job-type", "egress-refused", *_IDEMPOTENCY),
+        errors=("unknown-job-type", "egress-refused", *IDEMPOTENCY_ERRORS),
         callbacks=CALLBACKS,
     ),
     SubmitJobs: Operation(
@@ -61,7 +68,7 @@ JOB_OPERATIONS: dict[type[ApiView], Operation] = {
                 headers=("Idempotent-Replayed",),
             )
         },
-        errors=_IDEMPOTENCY,
+        errors=IDEMPOTENCY_ERRORS,
     ),
     ListJobs: Operation(
         tag="Jobs",
