@@ -66,6 +66,12 @@ def root_key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     forget_root_keyring()
 
 
+@pytest.fixture(autouse=True)
+def _own_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that a test runs in this process must not join its counts with those of other test processes."""
+    monkeypatch.setattr("workers.metrics_server.keep_metrics_in", lambda _path: None)
+
+
 @pytest.fixture
 def tenant(db: None) -> Tenant:
     return make_tenant()

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.django_db
 NOT_SEALED = {
     ("data_key", "wrapped"): "sealed under the root key, which rotates by itself",
     ("api_key", "secret_hash"): "a hash",
+    ("api_key", "previous_secret_hash"): "a hash",
     ("member", "invitation_hash"): "a hash",
     ("job", "unique_hash"): "a hash under the index key, which does not rotate",
     ("job", "concurrency_hash"): "a hash under the index key",

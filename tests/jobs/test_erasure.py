@@ -69,6 +69,11 @@ def fill(tenant: MadeTenant) -> None:
     )
     with connection.cursor() as cursor:
         cursor.execute(
+            "INSERT INTO request_bucket (tenant_id, lent_until, lent_from, lent, left_over) "
+            "VALUES (%s, now(), now(), 0, 0)",
+            [tenant.id],
+        )
+        cursor.execute(
             "INSERT INTO unique_claim (tenant_id, hash, job_id) SELECT tenant_id, sha256('u'), job_id FROM job_live"
         )
         cursor.execute(
