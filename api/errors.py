@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import InterfaceError, InternalError, OperationalError
+from django.db import IntegrityError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from psycopg.errors import ReadOnlySqlTransaction
 from rest_framework.exceptions import APIException
 
 from api.problems import PROBLEM_TYPES, ApiProblem, problem_document, problem_response
+from jobservice.database import violated_constraint
 from jobservice.errors import Invalid, JobserviceError, QuotaExceeded
 from jobservice.jobs.representation import show_time
 from jobservice.logs import log_event
+from tenants.tenancy import ERASED_RULE
 
 RETRY_AFTER_SECONDS = 2
 _AWAY = "The database is away for a moment; try again."
@@ -43,6 +45,8 @@ def answer_error(request: HttpRequest, error: Exception) -> HttpResponse:
         case _ if _is_database_away(error):
             log_event("database_away", level="warning", error_class=_class_name(error))
             return problem_response(request, "unavailable", _AWAY, headers=_retry_after())
+        case IntegrityError() if violated_constraint(error) == ERASED_RULE:
+            return problem_response(request, "conflict", "The tenant was erased.")
         case APIException() if error.status_code in _CODE_OF_STATUS:
             return answer_status(request, error.status_code)
         case Http404():

@@ -30,7 +30,7 @@ def run_once(request: Request, credential: Credential, act: Callable[[], Respons
         return act()
     body = request.data
     with tenant_tx(credential.tenant_id):
-        claimed = claim_key(credential.tenant_id, key, operation=f"{request.method} {request.path}", body=body)
+        claimed = claim_key(credential.tenant_id, key, operation=_operation(request, credential), body=body)
         if claimed.answer is not None:
             return _answer(claimed.answer, is_replayed=True)
         answer = _kept(act())
@@ -48,6 +48,12 @@ def read_idempotency_key(request: Request) -> str | None:
         detail = f"The header Idempotency-Key has 1 to {MAX_KEY_CHARACTERS} visible ASCII characters."
         raise Invalid([Fault("", "bad-format", detail)])
     return str(key)
+
+
+def _operation(request: Request, credential: Credential) -> str:
+    """What the key is for. API keys that reach other queues share no answers, which may tell of jobs out of reach."""
+    reach = "*" if credential.queues is None else ",".join(sorted(credential.queues))
+    return f"{request.method} {request.path} {reach}"
 
 
 def _kept(response: Response) -> KeptAnswer:

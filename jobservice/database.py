@@ -44,6 +44,17 @@ def give_back_connection() -> None:
         connection.close()
 
 
+def drop_dead_connections() -> bool:
+    """After an error outside a transaction: whether it may have been a pooled connection that had died since its last
+    use, as all have when the server was restarted. Those are dropped now, and the next use gets a living one."""
+    pool = getattr(connection, "pool", None)
+    if connection.in_atomic_block or pool is None:
+        return False
+    connection.close()
+    pool.check()
+    return True
+
+
 def connect_alone() -> psycopg.Connection:
     """A connection of its own, in autocommit and outside any pool, to the database and role Django uses."""
     parameters = connection.get_connection_params()

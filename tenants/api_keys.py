@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from django.db import InterfaceError, OperationalError
+
+from jobservice.database import drop_dead_connections
 from jobservice.errors import Fault, Invalid
 from jobservice.ids import new_id
 from jobservice.statements import run_statement
@@ -98,8 +101,7 @@ def authenticate(text: str) -> Credential | None:
     parsed = parse_api_key(text)
     if parsed is None:
         return None
-    rows = run_statement(_SQL / "look_up_api_key.sql", {"lookup_id": parsed.lookup_id})
-    row = rows[0] if rows else None
+    row = _look_up(parsed)
     is_right = _is_right(parsed, row)
     if row is None or not is_right or not row.is_live:
         return None
@@ -121,6 +123,18 @@ def note_use(tenant_id: UUID, key_id: UUID) -> None:
     """Write when the key was last used, unless that was done within a minute. To be called after the answer."""
     with tenant_tx(tenant_id):
         run_statement(_SQL / "note_key_use.sql", {"tenant": tenant_id, "key": key_id})
+
+
+def _look_up(parsed: ParsedApiKey) -> Any:
+    """The key's row, or None. The first statement of most requests: it is the one that meets a connection that died."""
+    path, parameters = _SQL / "look_up_api_key.sql", {"lookup_id": parsed.lookup_id}
+    try:
+        rows = run_statement(path, parameters)
+    except (OperationalError, InterfaceError):
+        if not drop_dead_connections():
+            raise
+        rows = run_statement(path, parameters)
+    return rows[0] if rows else None
 
 
 def _is_right(parsed: ParsedApiKey, row: Any | None) -> bool:

@@ -10,23 +10,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import psycopg
 from django.conf import settings
-from django.db import Error, connection, transaction
+from django.db import Error, connection
 
 from jobservice.celery import EGRESS, HANDLERS
 from jobservice.crypto.message_mac import Ref
 from jobservice.database import connect_alone
-from jobservice.jobs.claims import claim_jobs, reap_leases, return_claims, stage_due_jobs
-from jobservice.jobs.fleet import Capacity, forget_silent_workers, survey
-from jobservice.jobs.idempotency import PRUNE_LIMIT, prune_idempotency_keys
-from jobservice.jobs.lanes import deactivate_idle_lanes
+from jobservice.jobs.claims import claim_jobs, return_claims, stage_due_jobs
+from jobservice.jobs.fleet import Capacity, survey
 from jobservice.jobs.notifier import CHANNEL
 from jobservice.logs import log_event
-from jobservice.webhooks.deliveries import claim_deliveries, reap_deliveries
-from workers import backlog_gauges
+from jobservice.webhooks.deliveries import claim_deliveries
+from workers.chores import all_chores, do_due_chores
 from workers.grouping import group_for_egress, group_for_handlers
 from workers.publisher import RUN_JOBS, SEND_DELIVERIES, Publisher
 
@@ -38,15 +35,6 @@ RECOVER_SECONDS = 1.0
 GATHER_SECONDS = 0.008
 
 
-@dataclass(slots=True)
-class _Chore:
-    """Something to do every so often; a fresh dispatcher does each at once."""
-
-    every_seconds: float
-    act: Callable[[], None]
-    due_at: float = 0.0
-
-
 class Dispatcher:
     """One dispatcher process. `run` returns when `stop` was called and unpublished claims were given back."""
 
@@ -56,14 +44,7 @@ class Dispatcher:
         self._lease_seconds: float = settings.ENVIRONMENT.lease_seconds
         self._listener: psycopg.Connection | None = None
         self._sleep_until = 0.0
-        self._chores = [
-            _Chore(1.0, _reap),
-            _Chore(5.0, _put_lanes_to_sleep),
-            _Chore(backlog_gauges.EVERY_SECONDS, backlog_gauges.show_backlog),
-            _Chore(3600.0, _make_partitions),
-            _Chore(3600.0, _forget_workers),
-            _Chore(60.0, _prune),
-        ]
+        self._chores = all_chores()
 
     def stop(self) -> None:
         """Ask the loop to end; safe in a signal handler."""
@@ -74,7 +55,7 @@ class Dispatcher:
         log_event("dispatcher_started")
         while not self._stop.is_set():
             try:
-                self._do_chores()
+                do_due_chores(self._chores)
                 begun_at = time.monotonic()
                 dispatched = self.dispatch_once()
                 self._wait_for_work()
@@ -135,12 +116,6 @@ class Dispatcher:
                 self._stop.wait(RECOVER_SECONDS)
         return sum(len(group) for group in groups)
 
-    def _do_chores(self) -> None:
-        for chore in self._chores:
-            if time.monotonic() >= chore.due_at:
-                chore.act()
-                chore.due_at = time.monotonic() + chore.every_seconds
-
     def _wait_for_work(self) -> None:
         """Until a NOTIFY, the next due time, or the poll."""
         if self._listener is None or self._listener.closed:
@@ -156,30 +131,3 @@ class Dispatcher:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-
-
-def _reap() -> None:
-    reaped = reap_leases()
-    deliveries = reap_deliveries()
-    if reaped.returned or reaped.crashed or deliveries:
-        log_event("leases_reaped", count=reaped.returned + deliveries, lost=reaped.crashed, kept=reaped.suspended)
-
-
-def _put_lanes_to_sleep() -> None:
-    with transaction.atomic():
-        deactivate_idle_lanes()
-
-
-def _make_partitions() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT make_partitions()")
-
-
-def _prune() -> None:
-    """What is past its day leaves in batches, each its own short transaction."""
-    while prune_idempotency_keys() == PRUNE_LIMIT:
-        pass
-
-
-def _forget_workers() -> None:
-    forget_silent_workers()

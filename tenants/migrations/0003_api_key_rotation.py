@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from django.db import migrations, models
 
-from tenants.rls import grant, protect_table, refuse_erased, run_sql_file
+from tenants.rls import grant, protect_table, run_sql_file
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
 
@@ -13,7 +13,6 @@ DATABASE = [
     run_sql_file(SQL / "api_key_rotation.sql"),
     grant("api_key", web="DELETE, UPDATE (secret_hash, rotated_at, previous_secret_hash, previous_valid_until)"),
     protect_table("request_bucket", web="SELECT, INSERT, UPDATE"),
-    refuse_erased("request_bucket"),
 ]
 
 # What Django knows of the tables; the SQL files say the rest.

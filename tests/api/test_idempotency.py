@@ -96,6 +96,14 @@ def test_a_replay_asks_for_the_same_rights(api: Any, tenant: Any) -> None:
     problem(answer, 403, "insufficient-scope")
 
 
+@pytest.mark.parametrize(("path", "body"), [("/v1/jobs", BODY), ("/v1/jobs/bulk", BULK)])
+def test_a_key_of_less_reach_is_not_told_what_another_was(api: Any, tenant: Any, path: str, body: Any) -> None:
+    assert api.post(path, body, key=tenant.api_key, Idempotency_Key="k").status_code in (200, 201)
+    answer = api.post(path, body, key=make_key(tenant, "jobs:write", queues=["open"]), Idempotency_Key="k")
+    assert "Idempotent-Replayed" not in answer.headers
+    assert b"job_" not in answer.content
+
+
 def test_nothing_of_the_key_the_body_or_the_answer_is_stored_in_the_clear(api: Any, tenant: Any) -> None:
     answer = api.post("/v1/jobs", BODY, key=tenant.api_key, Idempotency_Key="my-canary-key")
     row = IdempotencyKey.objects.get(tenant_id=tenant.id)

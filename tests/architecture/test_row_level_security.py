@@ -77,7 +77,8 @@ def test_the_dispatcher_can_read_no_sealed_byte() -> None:
         f"""
         SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0
-          AND (a.attname LIKE '%sealed%' OR a.attname IN ('wrapped', 'secret_hash') OR c.relname = 'blob')
+          AND (c.relname = 'blob' OR a.atttypid = 'bytea'::regtype AND (c.relname, a.attname) NOT IN (
+            ('job', 'unique_hash'), ('job', 'concurrency_hash'), ('unique_claim', 'hash'), ('idempotency_key', 'hash')))
           AND has_column_privilege('{dispatcher}', c.oid, a.attnum, 'SELECT')
         """
     )

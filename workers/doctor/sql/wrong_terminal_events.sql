@@ -1,5 +1,6 @@
 -- Of the newest jobs, and of those that ran last: over without exactly one event of that end, or live with one of its
 -- own epoch. An earlier end, after which somebody retried the job, has a lower epoch. Index: primary keys, event_of_job.
+-- A tenant that is being erased loses its rows table by table, which is no fault.
 WITH looked AS MATERIALIZED (
   (SELECT id FROM job ORDER BY id DESC LIMIT %(limit)s)
   UNION
@@ -25,6 +26,7 @@ WITH looked AS MATERIALIZED (
     WHERE event.tenant_id = known.tenant_id AND event.job_id = known.id AND event.epoch = known.current_epoch
       AND event.type IN ('job.completed', 'job.discarded', 'job.cancelled')
   ) AS told
+  WHERE NOT EXISTS (SELECT FROM tenant WHERE tenant.id = known.tenant_id AND tenant.status = 'erased')
 )
 SELECT fault, count(*)::integer AS count, (array_agg(id ORDER BY id))[1] AS example
 FROM judged WHERE fault IS NOT NULL
