@@ -30,6 +30,7 @@ from tests.metering import Moment, parse_metrics
 from tests.roles import as_role
 from tests.workers.forks import ForkedChild, forked
 from workers import backlog_gauges
+from workers.chores import all_chores, do_due_chores
 
 ACCEPTED = "jobservice_jobs_accepted_total"
 HANDLER = {"executor": "handler"}
