@@ -1,4 +1,4 @@
-"""Figures, and what performance.md wants of them. Pure: nothing is measured or printed here."""
+"""Figures, and what docs/performance.md wants of them. Pure: nothing is measured or printed here."""
 
 from __future__ import annotations
 
