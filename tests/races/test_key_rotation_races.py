@@ -52,9 +52,10 @@ def as_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick_rotation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second to be known everywhere, and a little more; nobody here pauses between a seal and its write."""
-    monkeypatch.setattr(resealing, "SETTLE_SECONDS", 1.5)
-    monkeypatch.setattr(resealing, "READ_SECONDS", 0.5)
+    """A second to be known everywhere, and a few more: a machine that stands still stands still between a seal and its
+    write, too."""
+    monkeypatch.setattr(resealing, "SETTLE_SECONDS", 4.0)
+    monkeypatch.setattr(resealing, "READ_SECONDS", 1.0)
 
 
 @pytest.fixture
