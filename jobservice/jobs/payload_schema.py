@@ -26,7 +26,7 @@ from tenants.context import tenant_tx
 
 # Processor seconds that a check may cost: for each payload, for each of its bytes, and once more for all of a request.
 SECONDS_PER_PAYLOAD = 0.001
-SECONDS_PER_BYTE = 0.07 / 1024**2
+SECONDS_PER_BYTE = 0.008 / 1024**2
 SPARE_SECONDS = 0.03
 
 _MAX_CACHED = 500
