@@ -9,13 +9,13 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.api_key_requests import KeyRequest, parse_key_request, parse_rotation
+from api.bodies import read_no_fields, read_optional_body
 from api.idempotency import run_once
 from api.queries import read_no_parameters, read_paging
 from api.views import ApiView
 from jobservice import ids
+from jobservice.cursors import CursorScope
 from jobservice.errors import NotFound
-from jobservice.jobs.cursors import CursorScope
 from jobservice.jobs.representation import show_time
 from tenants.api_key_changes import (
     ShownKey,
@@ -27,6 +27,7 @@ from tenants.api_key_changes import (
     rotate_api_key,
 )
 from tenants.api_key_format import PREFIX
+from tenants.api_key_requests import KeyRequest, parse_key_request, parse_rotation
 from tenants.models import ApiKey
 
 
@@ -85,7 +86,7 @@ class RotateApiKey(ApiView):
         """Replace the key's text; the old one works for `overlap_seconds` more."""
         read_no_parameters(request)
         # Nothing is required of it, so there may be no body at all.
-        overlap_seconds = parse_rotation({} if _is_empty(request) else request.data)
+        overlap_seconds = parse_rotation(read_optional_body(request))
         shown = rotate_api_key(self.credential, _read_key_id(key_id), overlap_seconds=overlap_seconds)
         if shown is None:
             raise _unknown_key()
@@ -98,6 +99,7 @@ class RevokeApiKey(ApiView):
     def delete(self, request: Request, key_id: str) -> Response:
         """End the key: no process takes it from now on. It stays in the list."""
         read_no_parameters(request)
+        read_no_fields(request)
         if not revoke_api_key(self.credential, _read_key_id(key_id)):
             raise _unknown_key()
         return Response(status=204)
@@ -130,10 +132,6 @@ def _read_key_id(text: str) -> UUID:
     if key_id is None:
         raise _unknown_key()
     return key_id
-
-
-def _is_empty(request: Request) -> bool:
-    return request.META.get("CONTENT_LENGTH") in (None, "", "0") and "HTTP_TRANSFER_ENCODING" not in request.META
 
 
 def _unknown_key() -> NotFound:

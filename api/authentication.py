@@ -7,10 +7,10 @@ from ipaddress import ip_network
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from api.client_address import Network, client_address, is_inside
 from api.key_uses import note_use_after_answer
 from api.problems import ApiProblem
 from api.wrong_keys import wrong_keys
+from jobservice.client_address import Network, client_address, is_inside
 from tenants.api_key_format import parse_api_key
 from tenants.api_keys import Credential, authenticate
 

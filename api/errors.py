@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import IntegrityError, InterfaceError, InternalError, OperationalError
+from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
-from psycopg.errors import ReadOnlySqlTransaction
 from rest_framework.exceptions import APIException
 
 from api.problems import PROBLEM_TYPES, ApiProblem, problem_document, problem_response
-from jobservice.database import violated_constraint
-from jobservice.errors import Invalid, JobserviceError, QuotaExceeded
+from jobservice.database import is_database_away, violated_constraint
+from jobservice.errors import Fault, Invalid, JobserviceError, QuotaExceeded
 from jobservice.jobs.representation import show_time
+from jobservice.jobs.unique_claims import UniqueConflict
 from jobservice.logs import log_event
 from tenants.tenancy import ERASED_RULE
 
@@ -39,10 +41,12 @@ def answer_error(request: HttpRequest, error: Exception) -> HttpResponse:
             return problem_response(request, error.code, error.detail, faults=error.faults)
         case QuotaExceeded():
             return _answer_quota(request, error)
+        case UniqueConflict():
+            return problem_response(request, error.code, error.detail, existing_id=error.existing_id)
         case JobserviceError() if error.code in PROBLEM_TYPES and error.code != "internal":
             headers = _retry_after() if error.code == "unavailable" else None
             return problem_response(request, error.code, error.detail, headers=headers)
-        case _ if _is_database_away(error):
+        case _ if is_database_away(error):
             log_event("database_away", level="warning", error_class=_class_name(error))
             return problem_response(request, "unavailable", _AWAY, headers=_retry_after())
         case IntegrityError() if violated_constraint(error) == ERASED_RULE:
@@ -59,10 +63,13 @@ def answer_error(request: HttpRequest, error: Exception) -> HttpResponse:
     return problem_response(request, "internal", _INTERNAL)
 
 
-def describe_refusal(request: HttpRequest, error: JobserviceError) -> dict[str, Any]:
+def describe_refusal(request: HttpRequest, error: JobserviceError, *, most_faults: int) -> dict[str, Any]:
     """The problem document of one refused part of a request whose other parts were done."""
-    faults = error.faults if isinstance(error, Invalid) else ()
-    return problem_document(request, error.code, error.detail, faults=faults)
+    if isinstance(error, QuotaExceeded):
+        return problem_document(request, error.code, error.detail, faults=_faults_of(error), **_show_quota(error))
+    faults = error.faults[:most_faults] if isinstance(error, Invalid) else ()
+    members = {"existing_id": error.existing_id} if isinstance(error, UniqueConflict) else {}
+    return problem_document(request, error.code, error.detail, faults=faults, **members)
 
 
 def answer_status(request: HttpRequest, status: int) -> HttpResponse:
@@ -72,22 +79,34 @@ def answer_status(request: HttpRequest, status: int) -> HttpResponse:
 
 
 def _answer_quota(request: HttpRequest, error: QuotaExceeded) -> HttpResponse:
+    """Only a quota that frees by time has a time to come back at; of the others the tenant makes room itself."""
+    headers = None if error.resets_at is None else {"Retry-After": str(_seconds_until(error.resets_at))}
     return problem_response(
         request,
         error.code,
         error.detail,
-        violated_policies=[error.quota],
-        limit=error.limit,
-        used=error.used,
-        resets_at=show_time(error.resets_at),
+        headers=headers,
+        faults=_faults_of(error),
+        **_show_quota(error),
     )
 
 
-def _is_database_away(error: Exception) -> bool:
-    """Away, full, overloaded, or a standby that takes no writes: the same request may succeed later."""
-    if isinstance(error, InternalError):
-        return isinstance(error.__cause__, ReadOnlySqlTransaction)
-    return isinstance(error, OperationalError | InterfaceError)
+def _faults_of(error: QuotaExceeded) -> list[Fault]:
+    """Which field of the request asks for more, where it is one field."""
+    return [] if error.pointer is None else [Fault(error.pointer, error.code, error.detail)]
+
+
+def _show_quota(error: QuotaExceeded) -> dict[str, Any]:
+    return {
+        "violated_policies": [error.quota],
+        "limit": error.limit,
+        "used": error.used,
+        "resets_at": show_time(error.resets_at),
+    }
+
+
+def _seconds_until(moment: datetime) -> int:
+    return max(1, math.ceil((moment - datetime.now(UTC)).total_seconds()))
 
 
 def _retry_after() -> dict[str, str]:

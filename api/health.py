@@ -11,12 +11,13 @@ from django.http import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api.draining import is_draining
 from api.problems import problem_response
 from api.views import PublicView
 from jobservice.env import ConfigurationError
-from jobservice.errors import SealingError, Unavailable
+from jobservice.errors import KeyProviderAway, SealingError, Unavailable
 from tenants.models import Installation
-from tenants.root_keys import is_root_key_of, root_keyring
+from tenants.root_keys import is_root_key_of, root_key_provider, root_keyring
 
 RETRY_AFTER_SECONDS = 2
 
@@ -29,8 +30,17 @@ class Health(PublicView):
 
 class Readiness(PublicView):
     def get(self, request: Request) -> HttpResponseBase:
-        """200, or 503 with a sentence about what is not ready."""
-        fault = find_readiness_fault()
+        """200, or 503 with a sentence about what is not ready.
+
+        While the service that keeps the root key is away, and keys that were opened before still serve, it is 200 with
+        a `warning`: a process that is taken out for it would help nobody.
+        """
+        try:
+            fault = "The process is stopping." if is_draining() else _find_fault()
+        except KeyProviderAway as away:
+            if root_key_provider().has_kept:
+                return Response({"status": "ready", "warning": away.detail})
+            fault = away.detail
         if fault is None:
             return Response({"status": "ready"})
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
@@ -39,6 +49,14 @@ class Readiness(PublicView):
 
 def find_readiness_fault() -> str | None:
     """A sentence about the first thing that is missing; None when the process can serve."""
+    try:
+        return _find_fault()
+    except KeyProviderAway as away:
+        return away.detail
+
+
+def _find_fault() -> str | None:
+    """As above. Raises `KeyProviderAway`."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT to_regclass('django_migrations') IS NOT NULL")
@@ -63,6 +81,8 @@ def _known_migrations() -> frozenset[tuple[str, str]]:
 def _find_root_key_fault() -> str | None:
     try:
         root_keyring()
+    except KeyProviderAway:
+        raise
     except (ConfigurationError, SealingError, Unavailable):
         return "The root key cannot be read."
     stored = Installation.objects.values_list("root_key_fingerprint", flat=True).first()

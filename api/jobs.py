@@ -10,6 +10,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api.bodies import read_no_fields
 from api.idempotency import run_once
 from api.job_ids import read_job_id, unknown_job
 from api.permissions import check_scopes
@@ -19,28 +20,37 @@ from api.rendering import WithParts
 from api.views import ApiView
 from jobservice.database import give_back_connection
 from jobservice.jobs.accept import accept_job
+from jobservice.jobs.cancel import cancel_job
 from jobservice.jobs.change import change_job, parse_change
 from jobservice.jobs.end_watch import end_watch
 from jobservice.jobs.erase import erase_job
+from jobservice.jobs.retry import retry_job
 from jobservice.jobs.selectors import Page, find_job, is_over, list_jobs
 from jobservice.jobs.submission import SubmissionLimits, parse_submission
 from jobservice.jobs.timeline import list_attempts, list_events
-from tenants.quotas import payload_bytes_limit
+from tenants.quotas import limit_of, payload_bytes_limit, volume_limits
 
 
 class SubmitJob(ApiView):
     required_scopes = frozenset({"jobs:write"})
 
     def post(self, request: Request) -> HttpResponseBase:
-        """Accept a job: 201 and where it is."""
+        """Accept a job: 201 and where it is; 200 and where the job is that holds its unique key."""
         read_no_parameters(request)
         return run_once(request, self.credential, lambda: self._submit(request))
 
     def _submit(self, request: Request) -> Response:
         limits = SubmissionLimits(payload_bytes_limit(self.credential.quotas))
         submission = parse_submission(request.data, limits=limits, traceparent=request.META.get("HTTP_TRACEPARENT"))
-        job = accept_job(self.credential.tenant_id, submission, queues=self.credential.queues)
-        return Response(job, status=201, headers={"Location": f"/v1/jobs/{job['id']}"})
+        job = accept_job(
+            self.credential.tenant_id,
+            submission,
+            queues=self.credential.queues,
+            max_queues=limit_of(self.credential.quotas, "queues"),
+            limits=volume_limits(self.credential.quotas),
+        )
+        status = 200 if job["deduplicated"] else 201
+        return Response(job, status=status, headers={"Location": f"/v1/jobs/{job['id']}"})
 
 
 class ListJobs(ApiView):
@@ -88,8 +98,35 @@ class EraseJob(ApiView):
     def delete(self, request: Request, job_id: str) -> Response:
         """Erase a job that is over, and all its data: 204."""
         read_no_parameters(request)
+        read_no_fields(request)
         erase_job(self.credential.tenant_id, read_job_id(job_id))
         return Response(status=204)
+
+
+class CancelJob(ApiView):
+    required_scopes = frozenset({"jobs:write"})
+
+    def post(self, request: Request, job_id: str) -> Response:
+        """End a job that waits, or ask the run of one to stop: 200 with the job as it is now."""
+        read_no_parameters(request)
+        read_no_fields(request)
+        return Response(cancel_job(self.credential.tenant_id, read_job_id(job_id)))
+
+
+class RetryJob(ApiView):
+    required_scopes = frozenset({"jobs:write"})
+
+    def post(self, request: Request, job_id: str) -> Response:
+        """Let a job run again that ended, failed or is held: 200 with the job as it is now."""
+        read_no_parameters(request)
+        read_no_fields(request)
+        job = retry_job(
+            self.credential.tenant_id,
+            read_job_id(job_id),
+            queues=self.credential.queues,
+            limits=volume_limits(self.credential.quotas),
+        )
+        return Response(job)
 
 
 class ListAttempts(ApiView):

@@ -7,16 +7,23 @@ import time
 from collections.abc import Callable
 
 import structlog
+from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from api.errors import answer_status
-from api.problems import MEDIA_TYPE, REQUEST_ID_KEY, SAFE_HEADERS, problem_response
+from api.errors import answer_error, answer_status
+from api.problems import MEDIA_TYPE, problem_response, safe_headers
 from jobservice import ids
+from jobservice.client_address import REQUEST_ID_KEY
+from jobservice.egress.headers import LOOP_HEADER
+from jobservice.egress.own_inbox import is_inbox_path
+from jobservice.errors import KeyProviderAway
 from jobservice.logs import log_event
+from tenants.root_keys import root_keyring
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+_MARK_KEY = "HTTP_" + LOOP_HEADER.upper().replace("-", "_")
 # Probes and scrapes come from machines that know an address, not a name; they come each second and say nothing new.
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
@@ -34,7 +41,7 @@ class RequestMiddleware:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = self._answer(request)
             response["X-Request-Id"] = request_id
-            for name, value in SAFE_HEADERS.items():
+            for name, value in safe_headers().items():
                 response.headers.setdefault(name, value)
             if isinstance(response, HttpResponse) and response.status_code != 204:
                 response["Content-Length"] = str(len(response.content))
@@ -49,8 +56,25 @@ class RequestMiddleware:
                 request.get_host()
         except DisallowedHost:
             return problem_response(request, "bad-request", "The service does not answer for the host of this request.")
+        try:
+            if _is_from_us(request) and not _is_for_inbox(request):
+                return problem_response(request, "bad-request", "The service does not call itself.")
+        except KeyProviderAway as error:
+            return answer_error(request, error)
         response = self._get_response(request)
         return _as_problem(request, response)
+
+
+def _is_from_us(request: HttpRequest) -> bool:
+    """Whether a job or a callback of this very installation made the request, under whatever name it found us."""
+    mark: str = request.META.get(_MARK_KEY, "")
+    return mark != "" and mark.isascii() and root_keyring().is_own_mark(mark)
+
+
+def _is_for_inbox(request: HttpRequest) -> bool:
+    """Whether it is a callback to the inbox of `make run`, which looks at the mark itself."""
+    is_there: bool = settings.ENVIRONMENT.dev_inbox
+    return is_there and request.method == "POST" and is_inbox_path(request.path)
 
 
 def _request_id(request: HttpRequest) -> str:
@@ -63,7 +87,7 @@ def _as_problem(request: HttpRequest, response: HttpResponseBase) -> HttpRespons
     """Django's own HTML for an unknown address, and for a fault outside of all views, becomes a problem document."""
     if response.status_code < 400 or response.headers.get("Content-Type", "").startswith(MEDIA_TYPE):
         return response
-    is_ours = request.resolver_match is None or request.path.startswith("/v1/")
+    is_ours = request.resolver_match is None or request.path.startswith(("/v1/", "/dev/"))
     return answer_status(request, response.status_code) if is_ours else response
 
 

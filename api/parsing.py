@@ -1,13 +1,7 @@
-"""Reading a request's body: bounded before it is parsed, and JSON by RFC 8259 with no room for two readings.
-
-Refused: duplicate members, NaN and Infinity, numbers a double cannot hold, integers of more than 4,300 digits, nesting
-over 100, half surrogate pairs. Each refusal is quick, whatever the body.
-"""
+"""Reading a request's body: bounded before it is parsed, and JSON as `strict_json.py` takes it."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,9 +10,9 @@ from django.http import HttpRequest
 from rest_framework.parsers import BaseParser
 
 from api.problems import ApiProblem
+from jobservice.strict_json import MalformedJson, read_json
 from tenants.quotas import payload_bytes_limit
 
-MAX_DEPTH = 100
 # What a body may hold besides its payload.
 ENVELOPE_BYTES = 64 * 1024
 
@@ -31,8 +25,10 @@ class StrictJSONParser(BaseParser):
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         """The parsed body. Raises `ApiProblem`."""
         view = (parser_context or {}).get("view")
+        most = None if view is None else view.most_body_bytes
         least = 0 if view is None else view.least_body_bytes
-        return parse_json(read_body(stream, max_bytes=max(least, max_body_bytes(stream))))
+        max_bytes = max(least, max_body_bytes(stream)) if most is None else most
+        return parse_json(read_body(stream, max_bytes=max_bytes))
 
 
 def max_body_bytes(request: HttpRequest) -> int:
@@ -67,32 +63,10 @@ def _read(stream: Any, size: int) -> bytes:
 
 def parse_json(body: bytes) -> object:
     """The JSON value of a body. Raises `ApiProblem` (`malformed-json`)."""
-    if not body.strip():
-        raise _malformed("The body is empty.")
     try:
-        value = json.loads(
-            body.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite
-        )
-        if b"\\ud" in body or b"\\uD" in body:
-            # Only an escape can make half a surrogate pair, and only encoding finds it.
-            json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeDecodeError:
-        raise _malformed("The body is not UTF-8.") from None
-    except UnicodeEncodeError:
-        raise _malformed("The body has half of a surrogate pair.") from None
-    except json.JSONDecodeError as error:
-        raise _malformed(f"{error.msg} at line {error.lineno}, column {error.colno}.") from None
-    except RecursionError:
-        raise _too_deep() from None
-    except ValueError as error:
-        raise _malformed(str(error) if isinstance(error, _Refused) else "An integer has too many digits.") from None
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
-        _check_depth(value)
-    return value
-
-
-class _Refused(ValueError):
-    """A value that strict JSON does not have. The text is a sentence."""
+        return read_json(body, named="The body")
+    except MalformedJson as error:
+        raise ApiProblem(error.code, error.detail) from None
 
 
 def _stream(request: HttpRequest, *, is_chunked: bool) -> Any:
@@ -100,47 +74,6 @@ def _stream(request: HttpRequest, *, is_chunked: bool) -> Any:
     if is_chunked and isinstance(request, WSGIRequest) and request.environ.get("wsgi.input_terminated"):
         return request.environ["wsgi.input"]
     return request
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise _Refused("An object has the same member twice.")
-    return members
-
-
-def _refuse_constant(_name: str) -> None:
-    raise _Refused("NaN and Infinity are not JSON.")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise _Refused("A number is too large.")
-    return number
-
-
-def _check_depth(value: object) -> None:
-    """Level by level, so that neither a deep nor a wide value costs more than looking at each part once."""
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [
-            part
-            for whole in level
-            for part in (whole.values() if isinstance(whole, dict) else whole if isinstance(whole, list) else ())
-            if isinstance(part, dict | list)
-        ]
-        if not level:
-            return
-    raise _too_deep()
-
-
-def _too_deep() -> ApiProblem:
-    return _malformed(f"The body is nested more than {MAX_DEPTH} deep.")
-
-
-def _malformed(detail: str) -> ApiProblem:
-    return ApiProblem("malformed-json", detail)
 
 
 def _too_large(max_bytes: int) -> ApiProblem:

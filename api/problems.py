@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from jobservice.client_address import REQUEST_ID_KEY
 from jobservice.errors import Fault
 
 MEDIA_TYPE = "application/problem+json"
 PAGES_PATH = "/docs/problems/"
-REQUEST_ID_KEY = "jobservice.request_id"
 # On every answer, whoever writes it, so that a browser does nothing with one.
 SAFE_HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
@@ -21,6 +22,7 @@ SAFE_HEADERS: Mapping[str, str] = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_HSTS = "max-age=31536000; includeSubDomains"
 # An answer must not grow with the number of mistakes in a request.
 MAX_FAULTS = 100
 
@@ -39,7 +41,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "bad-request": ProblemType(
         400,
         "The request cannot be read",
-        "The request breaks HTTP's rules, names a host that this service does not answer for, or its body ended early.",
+        "The request breaks HTTP's rules, names a host that this service does not answer for, comes from a job or a "
+        "callback of this service itself, or its body ended early.",
         "Check the address and the headers, and send the request again.",
     ),
     "malformed-json": ProblemType(
@@ -101,8 +104,9 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "unique-conflict": ProblemType(
         409,
         "The unique key is taken",
-        "Another job that is not over has the same unique key; existing_id names it.",
-        "Use that job, or wait for its end.",
+        "Another job holds the same unique key: it is not over, has not started, or its period goes on. existing_id "
+        "names it, unless it is in a queue that the API key is not for.",
+        "Use that job, or wait for its end; with on_conflict return or replace the submission is answered otherwise.",
     ),
     "job-not-waiting": ProblemType(
         409,
@@ -122,6 +126,12 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
         "Only a job that is not completed, discarded or cancelled yet can be cancelled.",
         "Read the job: it has ended already.",
     ),
+    "no-own-secret": ProblemType(
+        409,
+        "There is no signing secret of its own",
+        "The job type signs with the tenant's default secret, which other receivers verify with too, or signs nothing.",
+        "Give an http type a secret of its own by a PUT with http.signing.own, or rotate the default one.",
+    ),
     "lease-lost": ProblemType(
         409,
         "The lease is over",
@@ -137,7 +147,7 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "precondition-failed": ProblemType(
         412,
         "The object has changed",
-        "The object is not in the version that If-Match names.",
+        "The object is not in the version that If-Match names, or is there although If-None-Match forbids.",
         "Read the object again and repeat the change with its new ETag.",
     ),
     "payload-too-large": ProblemType(
@@ -194,7 +204,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
         429,
         "The tenant has no room for more",
         "The tenant holds or uses as much as it may; violated_policies names the quota.",
-        "Wait until it frees, remove what is not needed, or ask the operator for a higher quota.",
+        "With a Retry-After it frees by itself then; else remove what is not needed, or ask the operator for a higher "
+        "quota.",
     ),
     "headers-too-large": ProblemType(
         431,
@@ -225,6 +236,14 @@ class ApiProblem(Exception):
         self.code = code
         self.detail = detail
         self.headers = headers or {}
+
+
+def safe_headers() -> dict[str, str]:
+    """Of every answer, whoever writes it. Where the service is reached over TLS, as the public URL says, browsers are
+    told to come by nothing else.
+    """
+    is_over_tls = settings.ENVIRONMENT.public_url.lower().startswith("https://")
+    return {**SAFE_HEADERS, **({"Strict-Transport-Security": _HSTS} if is_over_tls else {})}
 
 
 def problem_document(

@@ -13,6 +13,9 @@ from rest_framework.views import APIView
 
 from api.problems import problem_response
 from api.rendering import ApiRenderer
+from jobservice import ids
+from jobservice.client_address import REQUEST_ID_KEY, client_address
+from tenants.acting import API_KEY, Actor, acting_as, set_actor
 from tenants.api_keys import SCOPES, Credential
 
 View = Callable[..., HttpResponseBase]
@@ -29,8 +32,14 @@ class ApiView(APIView):
     """One operation on behalf of a tenant. A subclass declares `required_scopes`."""
 
     required_scopes: ClassVar[frozenset[str]]
+    # A key that has these in place of the required ones may call it too, for what they reach.
+    other_scopes: ClassVar[frozenset[str]] = frozenset()
+    # What it shows or changes is of every queue: keys that are limited to some may not.
+    needs_every_queue: ClassVar[bool] = False
     # The body may always have this size, however small a payload the tenant may send.
     least_body_bytes: ClassVar[int] = 0
+    # Whatever payload the tenant may send, the body of this operation has at most so many; None for no such bound.
+    most_body_bytes: ClassVar[int | None] = None
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         return ApiRequest(
@@ -40,6 +49,16 @@ class ApiView(APIView):
             negotiator=self.get_content_negotiator(),
             parser_context=self.get_parser_context(request),
         )
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        # Until its key is known nobody acts, and after the answer nobody any more: the thread goes on to others.
+        with acting_as(None):
+            return super().dispatch(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if isinstance(request.auth, Credential):
+            set_actor(_actor_of(request._request, request.auth))
 
     @property
     def credential(self) -> Credential:
@@ -52,12 +71,28 @@ class ApiView(APIView):
         return {}
 
 
+def _actor_of(request: HttpRequest, credential: Credential) -> Actor:
+    address = client_address(request)
+    return Actor(
+        API_KEY,
+        ids.show_id(ids.API_KEY, credential.key_id),
+        address=None if address is None else str(address),
+        request_id=request.META.get(REQUEST_ID_KEY),
+    )
+
+
 class PublicView(ApiView):
     """An operation that anyone may call and that shows nothing of any tenant."""
 
     required_scopes = frozenset()
     authentication_classes = ()
     permission_classes = ()
+
+
+class AddressedView(ApiView):
+    """An operation whose address is itself the right to call it; the subclass's `authentication_classes` check it."""
+
+    required_scopes = frozenset()
 
 
 class PageView(PublicView):
@@ -91,9 +126,16 @@ def by_method(**operations: type[ApiView]) -> View:
 
 
 def check_declared_scopes(operation: type[ApiView]) -> None:
-    """Pass when the operation is public by its class or declares known scopes. Raises `ImproperlyConfigured`."""
+    """Pass when the operation is public or addressed by its class, or declares known scopes.
+
+    Raises `ImproperlyConfigured`.
+    """
     if issubclass(operation, PublicView):
         return
+    if issubclass(operation, AddressedView):
+        if operation.authentication_classes in ([], (), ApiView.authentication_classes):
+            raise ImproperlyConfigured(f"{operation.__name__} must say who checks its address.")
+        return
     scopes: frozenset[str] = getattr(operation, "required_scopes", frozenset())
-    if not scopes or not scopes <= set(SCOPES):
+    if not scopes or not scopes | operation.other_scopes <= set(SCOPES):
         raise ImproperlyConfigured(f"{operation.__name__} must declare required_scopes out of {', '.join(SCOPES)}.")

@@ -4,6 +4,7 @@
 - A connection costs a thread only once it has sent something, and only until the time for its request is over.
 - A connection that ends lingers (RFC 9112, 9.6) beside the others; gunicorn would hold up all of them for it.
 - When the process stops, whoever waits for the end of a job is answered first.
+- Beside the requests, a thread goes on with bulk actions.
 The base class's attributes used here are gunicorn 27's own; `tests/security/test_broken_http.py` runs against it.
 """
 
@@ -24,9 +25,12 @@ from gunicorn import util
 from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from api.draining import begin_draining
 from api.patient_socket import PatientSocket
-from api.problems import MEDIA_TYPE, PROBLEM_TYPES, SAFE_HEADERS, bare_document
+from api.problems import MEDIA_TYPE, PROBLEM_TYPES, bare_document, safe_headers
 from jobservice import ids
+from jobservice.cycles import look_for_cycles_seldom
+from jobservice.jobs.bulk_runner import await_bulk_runner, stop_bulk_runner
 from jobservice.jobs.end_watch import stop_waiting
 from jobservice.logs import log_event
 
@@ -34,6 +38,8 @@ FIRST_BYTE_SECONDS = 5.0
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 30.0
 LINGER_SECONDS = 2.0
+# A job in hand takes milliseconds; one that waits for a lock longer than this is left undone.
+BULK_STOP_SECONDS = 3.0
 _DRAIN_BYTES = 65_536
 
 
@@ -74,6 +80,19 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self._is_alive = is_alive
         if not is_alive:
             stop_waiting()
+            stop_bulk_runner()
+
+    def run(self) -> None:
+        """Serve requests until the process stops, and then wait a moment for the thread of bulk actions."""
+        look_for_cycles_seldom()
+        super().run()
+        if not await_bulk_runner(BULK_STOP_SECONDS):
+            log_event("bulk_runner_left", level="warning")
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """TERM: tell the probes, and let what is under way end."""
+        begin_draining()
+        super().handle_exit(sig, frame)
 
     def enqueue_req(self, conn: TConn) -> None:
         """A new connection waits for its first byte without a thread."""
@@ -168,7 +187,7 @@ def render_problem(code: str, detail: str, *, request_id: str) -> bytes:
         "Content-Type": MEDIA_TYPE,
         "Content-Length": str(len(body)),
         "X-Request-Id": request_id,
-        **SAFE_HEADERS,
+        **safe_headers(),
     }
     status_line = f"HTTP/1.1 {kind.status} {HTTPStatus(kind.status).phrase}\r\n"
     fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())

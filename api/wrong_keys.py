@@ -11,8 +11,8 @@ import threading
 import time
 from ipaddress import IPv6Address, ip_network
 
-from api.client_address import Address
 from api.problems import ApiProblem
+from jobservice.client_address import Address
 
 BURST, PER_SECOND = 100, 10
 _KNOWN_SECONDS = 300.0
@@ -22,9 +22,10 @@ _NOWHERE = "nowhere"
 
 
 class WrongKeys:
-    """Wrong keys of late by address, and right ones by hash."""
+    """Wrong keys of late by address, and right ones by hash. `what` they are is told to who sends too many."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._lock = threading.Lock()
         self._wrong: dict[str, tuple[float, float]] = {}
         self._right: dict[bytes, float] = {}
@@ -33,7 +34,7 @@ class WrongKeys:
         """Pass when the key may be looked up. Raises `ApiProblem` (`rate-limited`)."""
         now = time.monotonic()
         if self._level(_place(address), now) >= BURST and now > self._right.get(_hash(text), -1.0):
-            detail = "Too many wrong API keys came from this address."
+            detail = f"Too many wrong {self._what} came from this address."
             raise ApiProblem("rate-limited", detail, headers={"Retry-After": "1"})
 
     def note_wrong(self, address: Address | None) -> None:
@@ -62,7 +63,8 @@ class WrongKeys:
         return max(0.0, level - (now - since) * PER_SECOND)
 
 
-wrong_keys = WrongKeys()
+wrong_keys = WrongKeys("API keys")
+wrong_tokens = WrongKeys("completion tokens")
 
 
 def _place(address: Address | None) -> str:

@@ -1,5 +1,7 @@
 """gunicorn's settings for the web process, all from the service's own environment."""
 
+import math
+import mmap
 import os
 import sys
 import traceback
@@ -7,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 os.environ.setdefault("JOBSERVICE_PROCESS", "web")
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobservice.settings")
 
 from jobservice import env
 
@@ -16,8 +19,14 @@ except env.ConfigurationError as error:
     sys.stderr.write(f"{error}\n")
     raise SystemExit(2) from None
 
+# gunicorn would say "ready" to it before there is a worker.
+os.environ.pop("NOTIFY_SOCKET", None)
+
 wsgi_app = "jobservice.wsgi:application"
-bind = f"{_environment.host}:{_environment.port}"
+# `manage.py up` keeps the port open itself, so that no connection is refused while this process is away.
+bind = (
+    f"{_environment.host}:{_environment.port}" if _environment.listen_fd is None else f"fd://{_environment.listen_fd}"
+)
 # gthread, with problem documents and time limits for clients.
 worker_class = "api.web_worker.WebWorker"
 workers = _environment.web_workers
@@ -26,7 +35,7 @@ threads = _environment.web_threads
 preload_app = False
 
 timeout = 30
-graceful_timeout = 30
+graceful_timeout = max(1, math.ceil(_environment.stop_grace_seconds))
 keepalive = 5
 max_requests = 100_000
 max_requests_jitter = 10_000
@@ -39,15 +48,30 @@ control_socket_disable = True
 
 accesslog = None
 loglevel = "warning"
-if Path("/dev/shm").is_dir():  # noqa: S108 (gunicorn's heartbeat file must not wait for a disk)
-    worker_tmp_dir = "/dev/shm"  # noqa: S108
+if Path("/dev/shm").is_dir():  # noqa: S108 (gunicorn's heartbeat file must not wait for a disk)  # nosec B108
+    worker_tmp_dir = "/dev/shm"  # noqa: S108  # nosec B108
 
 
-def post_worker_init(_worker: Any) -> None:
-    """Each worker counts into the folder that all processes of this machine share."""
+# A byte per worker, shared over the fork: which of them have booted.
+_booted = mmap.mmap(-1, workers)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Each worker counts into the folder that all processes of this machine share and goes on with bulk actions; the
+    last to boot says "ready"."""
+    from jobservice.jobs.bulk_runner import start_bulk_runner
+    from jobservice.jobs.bulk_turns import serve_next_action  # here: Django is ready only now
     from jobservice.meters import keep_metrics_in  # here: the master counts nothing
+    from jobservice.ready import say_ready
+    from tenants.boot import prepare_acts
 
     keep_metrics_in(_environment.metrics_dir)
+    prepare_acts()
+    start_bulk_runner(serve_next_action)
+    # A later one takes the place of an earlier one. To say it more than once hurts nobody.
+    _booted[(worker.age - 1) % workers] = 1
+    if all(_booted):
+        say_ready(_environment.notify_socket)
 
 
 def on_starting(_server: Any) -> None:
@@ -82,6 +106,8 @@ def _check_start() -> NoReturn:
         from jobservice.wsgi import check_start
 
         check_start()
+        if _environment.notify_socket:
+            _check_ready()
         connection.close_pool()  # type: ignore[attr-defined]  # of the PostgreSQL backend only
         status = 0
     except SystemExit as end:
@@ -91,3 +117,12 @@ def _check_start() -> NoReturn:
     finally:
         sys.stderr.flush()
         os._exit(status)
+
+
+def _check_ready() -> None:
+    """Who waits for the word "ready" must not hear it from a process that answers 503, nor should it take requests."""
+    from api.health import find_readiness_fault
+
+    if (fault := find_readiness_fault()) is not None:
+        sys.stderr.write(f"{fault}\n")
+        raise SystemExit(2)

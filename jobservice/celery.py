@@ -15,21 +15,30 @@ from django.conf import settings
 from kombu import Queue
 
 HANDLERS, EGRESS = "handlers", "egress"
+# Longer than a busy broker takes to answer, shorter than RabbitMQ takes to give a silent client up.
+ANSWER_SECONDS = 10
 
 # Without Celery's Django fixup, which closes or probes connections around every task: each use of ours looks itself.
 app = Celery("jobservice", broker=settings.ENVIRONMENT.broker_url or "memory://", set_as_current=True, fixups=[])
 
 
 def transport_options(broker_url: str, *, publishes: bool) -> dict[str, Any]:
-    """Time limits for the transport. Only the dispatcher publishes: there a blocked broker must not hang the loop."""
+    """Time limits for the transport: whoever waits for a broker that froze or is cut off gives up and connects anew.
+
+    Only the dispatcher publishes, and its loop must not hang. A consumer reads what is there; all it waits for is the
+    answer to a question of its own, and that of Redis to BRPOP, which is due every second.
+    """
     # A publisher tries to connect twice and then says "unknown"; kombu's own default is to try for ever.
     options: dict[str, Any] = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2} if publishes else {}
     if broker_url.startswith("redis"):
         options |= {"global_keyprefix": "jobservice.", "socket_connect_timeout": 2}
-        # A consumer waits in BRPOP for longer than that, so only the publisher's reads are cut short.
-        options |= {"socket_timeout": 2} if publishes else {"health_check_interval": 10}
+        options |= (
+            {"socket_timeout": 2} if publishes else {"socket_timeout": ANSWER_SECONDS, "health_check_interval": 10}
+        )
     elif publishes:
         options |= {"confirm_publish": True, "read_timeout": 2, "write_timeout": 2}
+    else:
+        options |= {"read_timeout": ANSWER_SECONDS, "write_timeout": ANSWER_SECONDS}
     return options
 
 
@@ -50,13 +59,20 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_max_tasks_per_child=500,
     worker_max_memory_per_child=400_000,
-    worker_cancel_long_running_tasks_on_connection_loss=False,
+    # Cancels what is acknowledged late, which is nothing here; without it Celery warns at each loss.
+    worker_cancel_long_running_tasks_on_connection_loss=True,
+    # Restoring the count asks the broker from a thread of the pool, which then reads from the socket beside Celery's
+    # loop: the two tear frames apart, and the loop spins until RabbitMQ hears no heartbeat and hangs up.
+    worker_enable_prefetch_count_reduction=False,
     worker_send_task_events=False,
     worker_enable_remote_control=False,
     worker_hijack_root_logger=False,
     worker_redirect_stdouts=False,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
+    # A queue that is deleted between declare and consume, or a channel that the broker closes, is tried again.
+    broker_channel_error_retry=True,
+    # AMQP's own, sent by the event loop of both pools; `--without-heartbeat` is about Celery's events.
     broker_heartbeat=10,
     broker_pool_limit=2,
     broker_transport_options=transport_options(

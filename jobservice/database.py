@@ -9,11 +9,14 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import psycopg
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, InterfaceError, InternalError, OperationalError, connection
+from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction, TransactionTimeout
 
 from jobservice.env import ConfigurationError
 
 _LOOK_SECONDS = 0.05
+# What PostgreSQL ends although nothing is wrong with the request: it was too long in coming, or is for another server.
+_PASSING = (ReadOnlySqlTransaction, IdleInTransactionSessionTimeout, TransactionTimeout)
 
 
 def parse_database_url(url: str) -> dict[str, Any]:
@@ -59,9 +62,16 @@ def connect_alone() -> psycopg.Connection:
     """A connection of its own, in autocommit and outside any pool, to the database and role Django uses."""
     parameters = connection.get_connection_params()
     # Django's own keys, which libpq does not know.
-    for name in ("context", "cursor_factory", "pool", "prepare_threshold"):
+    for name in ("context", "cursor_factory", "pool"):
         parameters.pop(name, None)
     return psycopg.connect(autocommit=True, **parameters)
+
+
+def is_database_away(error: Exception) -> bool:
+    """Away, full, overloaded, impatient, or a standby that takes no writes: the same request may succeed later."""
+    if isinstance(error, InternalError):
+        return isinstance(error.__cause__, _PASSING)
+    return isinstance(error, OperationalError | InterfaceError)
 
 
 def violated_constraint(error: IntegrityError) -> str | None:

@@ -7,8 +7,10 @@ JobserviceError
 ├── EgressRefused      a URL the service will not dial
 ├── NotFound           no such object for this tenant (another tenant's object is the same)
 ├── Conflict           the object's state forbids it
+├── TooManyTries       somebody tries to log in too often
 ├── QuotaExceeded      the tenant holds as much as it may
 ├── Unavailable        a dependency (database, key) is away; try again later
+│   └── KeyProviderAway  the service that keeps the root key does not answer, and nothing kept serves in its place
 ├── SealingError       a key or a sealed value is not what it must be
 │   └── Unreadable     a sealed value does not open under the key and place it claims
 │       └── KeyNotHeld the version of the key that it claims is not at hand: newer than what was loaded, or retired
@@ -74,21 +76,43 @@ class Conflict(JobserviceError):
     code = "conflict"
 
 
+class TooManyTries(JobserviceError):
+    code = "rate-limited"
+
+    def __init__(self, detail: str, *, retry_seconds: int) -> None:
+        super().__init__(detail)
+        self.retry_seconds = retry_seconds
+
+
 class QuotaExceeded(JobserviceError):
-    """`quota` is its name in tenants/quotas.py; `resets_at` is when it frees by itself, None: by the tenant's acts."""
+    """`quota` is its name in tenants/quotas.py; `resets_at` is when it frees by itself, None: by the tenant's acts.
+
+    `pointer` is the field of the request that asks for more, where it is one field.
+    """
 
     code = "quota-exceeded"
 
-    def __init__(self, quota: str, *, limit: int, used: int, resets_at: datetime | None = None) -> None:
+    def __init__(
+        self, quota: str, *, limit: int, used: int, resets_at: datetime | None = None, pointer: str | None = None
+    ) -> None:
         super().__init__(f"The tenant's quota {quota} is {limit}, and {used} are in use.")
         self.quota = quota
         self.limit = limit
         self.used = used
         self.resets_at = resets_at
+        self.pointer = pointer
 
 
 class Unavailable(JobserviceError):
     code = "unavailable"
+
+
+class KeyProviderAway(Unavailable):
+    """`code` stays `unavailable`. `cause` is a sentence for the operator; callers are not told what our inside is."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__("The service that keeps the keys does not answer; try again.")
+        self.cause = cause
 
 
 class SealingError(JobserviceError):

@@ -10,7 +10,7 @@ from typeid import TypeID
 from typeid.errors import TypeIDException
 
 JOB, ATTEMPT, EVENT, DELIVERY, API_KEY, TENANT, JOB_TYPE = "job", "att", "evt", "dlv", "key", "tnt", "typ"
-MEMBER = "mem"
+MEMBER, BULK_ACTION, ENDPOINT, AUDIT_EVENT, ERROR_GROUP, ACCOUNT = "mem", "bat", "end", "aud", "err", "acc"
 
 
 def new_id() -> UUID:

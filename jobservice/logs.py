@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO
 from uuid import UUID
 
 import structlog
@@ -26,9 +26,18 @@ ALLOWED_FIELDS = frozenset({
     "worker_id", "epoch", "count", "lost", "kept", "state", "outcome", "code", "status", "method", "route",
     "duration_ms", "pid", "pool", "signal", "reason", "child", "attempt", "error_class", "delay_seconds",
     "exit_code", "limit", "budget", "address", "executor", "kind", "wait_ms", "latency_ms",
+    "bulk_action_id", "skipped", "endpoint_id", "account_id",
 })
 # fmt: on
-_ID_PREFIXES = {"tenant_id": ids.TENANT, "job_id": ids.JOB, "event_id": ids.EVENT, "delivery_id": ids.DELIVERY}
+_ID_PREFIXES = {
+    "tenant_id": ids.TENANT,
+    "job_id": ids.JOB,
+    "event_id": ids.EVENT,
+    "delivery_id": ids.DELIVERY,
+    "bulk_action_id": ids.BULK_ACTION,
+    "endpoint_id": ids.ENDPOINT,
+    "account_id": ids.ACCOUNT,
+}
 
 _LOGGER = "jobservice"
 _log = structlog.get_logger(_LOGGER)
@@ -46,36 +55,56 @@ def log_event(event: str, *, level: str = "info", **fields: Any) -> None:
 
 def configure_logs(*, format: str, level: str) -> None:  # noqa: A002 (the setting's own name)
     """Send structured events and every library's log records through one formatter to standard error."""
+    structlog.configure(
+        processors=[*_shared_processors(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [build_handler(sys.stderr, format=format)]
+    root.setLevel(level)
+    for noisy in ("celery", "kombu", "amqp", "django.request", "gunicorn.access"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
+
+
+def build_handler(stream: TextIO, *, format: str) -> logging.Handler:  # noqa: A002 (the setting's own name)
+    """Writes every record, ours and the libraries', to the stream."""
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if format == "json"
         else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
     )
-    shared: list[Any] = [
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(name_route)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[drop_exception, *_shared_processors()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    return handler
+
+
+def name_route(record: logging.LogRecord) -> bool:
+    """A record about a request names its route: Django would write the path, which may be a link that opens a login,
+    and what else a stranger sent. A filter of the handler, so that it is of every logger.
+    """
+    if (request := getattr(record, "request", None)) is not None:
+        match = getattr(request, "resolver_match", None)
+        record.msg = "A request was answered with %s: %s"
+        record.args = (getattr(record, "status_code", "a fault"), "none" if match is None else match.route)
+    return True
+
+
+def _shared_processors() -> list[Any]:
+    return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         keep_allowed_fields,
         show_ids,
     ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[drop_exception, *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-        )
-    )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level)
-    for noisy in ("celery", "kombu", "amqp", "django.request", "gunicorn.access"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
 
 
 def keep_allowed_fields(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -18,7 +18,7 @@ JOB_POOLS: Values = ("handlers", "egress")
 POOLS: Values = (*JOB_POOLS, "deliveries")
 UNFINISHED_STATES: Mapping[str, Values] = {
     **dict.fromkeys(JOB_POOLS, ("scheduled", "available", "dispatched", "executing", "retryable", "suspended")),
-    "deliveries": ("pending", "dispatched", "delivering"),
+    "deliveries": ("waiting", "pending", "dispatched", "delivering", "held"),
 }
 EGRESS_FAILURES: Values = ("refused", "dns", "connect", "tls", "timeout", "disconnected", "protocol", "too-large")
 EGRESS_REASONS: Values = ("url", "header", "name", "address", "origin", "own")
@@ -86,7 +86,7 @@ RUNS_RECORDED = _counter(
     "runs_recorded",
     "Runs whose outcome is written.",
     executor=EXECUTORS,
-    outcome=("completed", "failed", "timed-out", "crashed"),
+    outcome=("completed", "failed", "timed-out", "snoozed", "cancelled", "crashed", "released"),
 )
 RUN_SECONDS = _histogram("run", "Duration of a run.", LONG, executor=EXECUTORS)
 JOBS_FINISHED = _counter(
@@ -95,9 +95,16 @@ JOBS_FINISHED = _counter(
     executor=EXECUTORS,
     state=("completed", "discarded", "cancelled"),
 )
-JOBS_SUSPENDED = _counter("jobs_suspended", "Jobs held after their third crash, until somebody looks at them.")
+JOBS_SUSPENDED = _counter(
+    "jobs_suspended",
+    "Jobs held: after a third crash, or because their type is switched off.",
+    reason=("crashes", "type-disabled"),
+)
 STALE_WRITES = _counter(
-    "stale_writes_refused", "Writes under an epoch that is over, which changed nothing.", kind=("job", "delivery")
+    "stale_writes_refused",
+    "Writes under an epoch that is over, which changed nothing.",
+    # job: what a run came to; the others are what else a worker or a dispatcher still believed it held.
+    kind=("job", "claim", "start", "renewal", "release", "delivery"),
 )
 # Call back.
 DELIVERIES = _counter("deliveries", "Tries of webhook deliveries.", outcome=("delivered", "retried", "failed"))

@@ -7,16 +7,19 @@ its partitions costs more than running it.
 from __future__ import annotations
 
 import json
+import re
 from collections import namedtuple
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from django.db import connection
 
 _JSONB_OID = 3802
+_PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 def run_statement(path: Path, parameters: Mapping[str, Any]) -> list[Any]:
@@ -24,9 +27,11 @@ def run_statement(path: Path, parameters: Mapping[str, Any]) -> list[Any]:
     # What Django's own cursor does first: outside a transaction the connection may have died since its last use.
     connection.close_if_health_check_failed()
     connection.ensure_connection()
-    # Not Django's cursor, which writes the parameters into the text, so that every execution is planned anew.
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(read_statement(path), parameters)
+    text, names = number_parameters(read_statement(path))
+    # Not Django's cursor, which writes the parameters into the text, so that every execution is planned anew. Nor one
+    # that looks for named parameters: in a text as long as the claim's it does so each time.
+    with connection.wrap_database_errors, psycopg.RawCursor(connection.connection) as cursor:
+        cursor.execute(text, [_bound(parameters[name]) for name in names])
         description = cursor.description
         if description is None:
             return []
@@ -34,6 +39,13 @@ def run_statement(path: Path, parameters: Mapping[str, Any]) -> list[Any]:
         # Django's connections hand jsonb on as text.
         documents = [at for at, column in enumerate(description) if column.type_code == _JSONB_OID]
         return [row._make(_parsed(values, documents)) for values in cursor.fetchall()]
+
+
+def _bound(value: Any) -> Any:
+    """A list of ids as one text, which costs a tenth of what psycopg takes to look at each of them."""
+    if not isinstance(value, list) or not value or type(value[0]) is not UUID:
+        return value
+    return "{" + ",".join("NULL" if one is None else str(one) for one in value) + "}"
 
 
 def _parsed(values: tuple[Any, ...], documents: list[int]) -> tuple[Any, ...] | list[Any]:
@@ -50,6 +62,14 @@ def read_statement(path: Path) -> str:
     """The text of a `.sql` file without its comments, so that a `%` in a comment is no placeholder."""
     lines = path.read_text().splitlines()
     return "\n".join(line.split("--")[0].rstrip() for line in lines if line.split("--")[0].strip())
+
+
+@lru_cache
+def number_parameters(text: str) -> tuple[bytes, list[str]]:
+    """The text with `$1` and so on for its named parameters, as the server reads it, and the names in that order."""
+    order: dict[str, int] = {}
+    numbered = _PARAMETER.sub(lambda found: f"${order.setdefault(found[1], len(order) + 1)}", text)
+    return numbered.replace("%%", "%").encode(), list(order)
 
 
 @lru_cache

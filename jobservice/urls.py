@@ -2,4 +2,8 @@
 
 from django.urls import include, path
 
-urlpatterns = [path("", include("api.urls"))]
+urlpatterns = [
+    path("", include("api.urls")),
+    path("console/", include("tenants.console.urls")),
+    path("dev/", include("tenants.console.dev_urls")),
+]

@@ -1,7 +1,7 @@
-"""What a key may do to its tenant's keys: make, list, rotate and revoke them, never beyond its own rights.
+"""What a key or a member may do to the tenant's keys: make, list, rotate and revoke them, never beyond own rights.
 
-Every change holds one lock of the tenant's keys, and looks again whether the acting key still lives: a key that is
-being revoked makes no successor, and two keys made at once do not both take the last place of the quota.
+Every change holds one lock of the tenant's keys, and looks again whether the actor still may: a key that is being
+revoked makes no successor, and two keys made at once do not both take the last place of the quota.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
 from jobservice.errors import Conflict, Fault, Forbidden, Invalid, QuotaExceeded
+from jobservice.ids import API_KEY, show_id
 from jobservice.logs import log_event
+from tenants.api_key_actors import KeyActor
 from tenants.api_key_format import new_secret_for
-from tenants.api_key_rights import KeyRights, find_excess, find_scope_excess
-from tenants.api_keys import Credential, create_api_key
+from tenants.api_key_rights import KeyRights
+from tenants.api_keys import LIVE, create_api_key
+from tenants.audit import note_act
 from tenants.context import tenant_tx
 from tenants.models import ApiKey
 from tenants.quotas import limit_of
@@ -26,8 +29,6 @@ from tenants.quotas import limit_of
 MAX_OVERLAP_SECONDS = 7 * 86_400
 # Keys that are over stay in the list, but not without end.
 DEAD_KEYS_KEPT = 100
-
-_LIVE = Q(revoked_at__isnull=True) & (Q(expires_at__isnull=True) | Q(expires_at__gt=Now()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class ShownKey:
     text: str = field(repr=False)
 
 
-def make_api_key(actor: Credential, *, name: str, rights: KeyRights) -> ShownKey:
+def make_api_key(actor: KeyActor, *, name: str, rights: KeyRights) -> ShownKey:
     """Make a key of the actor's tenant.
 
     Raises `Invalid`, `Forbidden` when the key could do more than the actor, and `QuotaExceeded`.
@@ -62,9 +63,9 @@ def make_api_key(actor: Credential, *, name: str, rights: KeyRights) -> ShownKey
     return shown
 
 
-def check_rights(actor: Credential, rights: KeyRights) -> None:
+def check_rights(actor: KeyActor, rights: KeyRights) -> None:
     """Pass when the actor may make or hold a key of these rights. Raises `Forbidden`."""
-    _refuse(find_excess(rights, parent=actor.rights))
+    _refuse(actor.find_excess(rights))
 
 
 def list_api_keys(tenant_id: UUID, *, limit: int, before: UUID | None = None) -> list[ApiKey]:
@@ -80,7 +81,7 @@ def find_key(tenant_id: UUID, key_id: UUID) -> ApiKey | None:
         return ApiKey.objects.filter(tenant_id=tenant_id, id=key_id).first()
 
 
-def rotate_api_key(actor: Credential, key_id: UUID, *, overlap_seconds: int = 0) -> ShownKey | None:
+def rotate_api_key(actor: KeyActor, key_id: UUID, *, overlap_seconds: int = 0) -> ShownKey | None:
     """Give the key a new text; the old one works for `overlap_seconds` more. None when there is no such key.
 
     A text that was rotated out before ends now. Whoever rotates a key holds it, so it must be within the actor's
@@ -93,7 +94,7 @@ def rotate_api_key(actor: Credential, key_id: UUID, *, overlap_seconds: int = 0)
             return None
         check_rights(actor, _rights_of(key))
         own = ApiKey.objects.filter(tenant_id=actor.tenant_id, id=key_id)
-        if not own.filter(_LIVE).exists():
+        if not own.filter(LIVE).exists():
             raise Conflict("The API key is revoked or expired; make a new one.")
         new = new_secret_for(key.lookup_id)
         has_overlap = overlap_seconds > 0
@@ -104,33 +105,35 @@ def rotate_api_key(actor: Credential, key_id: UUID, *, overlap_seconds: int = 0)
             previous_valid_until=Now() + timedelta(seconds=overlap_seconds) if has_overlap else None,
         )
         shown = ShownKey(own.get(), new.text)
+        note_act(actor.tenant_id, "api-key.rotated", show_id(API_KEY, key_id), before=key, after=shown.key)
     log_event("api_key_rotated", tenant_id=str(actor.tenant_id))
     return shown
 
 
-def revoke_api_key(actor: Credential, key_id: UUID) -> bool:
+def revoke_api_key(actor: KeyActor, key_id: UUID) -> bool:
     """End the key at once, everywhere; whether there is such a key. Again, it changes nothing.
 
-    Raises `Forbidden` for a key with scopes that the actor lacks. Its queues, networks and end do not count: a key in
-    the wrong hands must not be out of reach because it can do more.
+    Raises `Forbidden` for a key that the actor may not end.
     """
     with tenant_tx(actor.tenant_id):
         _lock_keys(actor)
         key = _find_locked(actor.tenant_id, key_id)
         if key is None:
             return False
-        _refuse(find_scope_excess(frozenset(key.scopes), parent=actor.rights))
-        ApiKey.objects.filter(tenant_id=actor.tenant_id, id=key_id, revoked_at__isnull=True).update(revoked_at=Now())
+        _refuse(actor.find_end_excess(frozenset(key.scopes)))
+        living = ApiKey.objects.filter(tenant_id=actor.tenant_id, id=key_id, revoked_at__isnull=True)
+        if living.update(revoked_at=Now()):
+            note_act(actor.tenant_id, "api-key.revoked", show_id(API_KEY, key_id), before=key)
     log_event("api_key_revoked", tenant_id=str(actor.tenant_id))
     return True
 
 
-def _lock_keys(actor: Credential) -> None:
+def _lock_keys(actor: KeyActor) -> None:
     """One change of a tenant's keys at a time, until the end of the transaction; the actor still lives."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"api_key {actor.tenant_id}"])
-    if not ApiKey.objects.filter(_LIVE, tenant_id=actor.tenant_id, id=actor.key_id).exists():
-        raise Forbidden("The API key of this request is over.")
+    if not actor.is_living():
+        raise Forbidden(actor.over)
 
 
 def _find_locked(tenant_id: UUID, key_id: UUID) -> ApiKey | None:
@@ -148,6 +151,11 @@ def _refuse(excess: str | None) -> None:
         raise Forbidden(excess)
 
 
+def count_api_keys(tenant_id: UUID) -> int:
+    """How many keys of the tenant are good for something, as its quota counts them; in its transaction."""
+    return ApiKey.objects.filter(LIVE, tenant_id=tenant_id).count()
+
+
 def _check_future(expires_at: datetime | None) -> None:
     """By the database's clock, as the end itself will be judged."""
     if expires_at is None:
@@ -158,14 +166,15 @@ def _check_future(expires_at: datetime | None) -> None:
             raise Invalid([Fault("/expires_at", "out-of-range", "expires_at must be in the future.")])
 
 
-def _check_quota(actor: Credential) -> None:
-    limit = limit_of(actor.quotas, "api_keys")
-    used = ApiKey.objects.filter(_LIVE, tenant_id=actor.tenant_id).count()
+def _check_quota(actor: KeyActor) -> None:
+    quotas = actor.read_quotas()
+    limit = limit_of(quotas, "api_keys")
+    used = count_api_keys(actor.tenant_id)
     if limit is not None and used >= limit:
         raise QuotaExceeded("api_keys", limit=limit, used=used)
 
 
 def _forget_dead_keys(tenant_id: UUID) -> None:
     """Remove the keys that were over first, so that making and revoking keys without end fills no table."""
-    dead = ApiKey.objects.filter(~_LIVE, tenant_id=tenant_id).order_by(Coalesce("revoked_at", "expires_at").desc())
+    dead = ApiKey.objects.filter(~LIVE, tenant_id=tenant_id).order_by(Coalesce("revoked_at", "expires_at").desc())
     ApiKey.objects.filter(id__in=list(dead.values_list("id", flat=True)[DEAD_KEYS_KEPT:]), tenant_id=tenant_id).delete()

@@ -13,17 +13,22 @@ from typing import Any
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
+from django.db.models import Q
+from django.db.models.functions import Now
 
 from jobservice.database import drop_dead_connections
 from jobservice.errors import Fault, Invalid
-from jobservice.ids import new_id
+from jobservice.ids import API_KEY, new_id, show_id
 from jobservice.statements import run_statement
 from tenants.api_key_format import ParsedApiKey, matches, new_api_key, parse_api_key
-from tenants.api_key_rights import KeyRights
+from tenants.api_key_rights import KeyRights, find_excess, find_scope_excess
+from tenants.audit import note_act
 from tenants.context import tenant_tx
 from tenants.models import ApiKey
 
 _SQL = Path(__file__).resolve().parent / "sql"
+# Keys that are good for something.
+LIVE = Q(revoked_at__isnull=True) & (Q(expires_at__isnull=True) | Q(expires_at__gt=Now()))
 
 SCOPES = (
     "jobs:read",
@@ -60,6 +65,25 @@ class Credential:
         """What it may do, as a key."""
         return KeyRights(self.scopes, self.queues, self.cidrs, self.expires_at)
 
+    # As one who changes keys, see `api_key_actors.KeyActor`.
+    @property
+    def over(self) -> str:
+        return "The API key of this request is over."
+
+    def is_living(self) -> bool:
+        return ApiKey.objects.filter(LIVE, tenant_id=self.tenant_id, id=self.key_id).exists()
+
+    def read_quotas(self) -> Mapping[str, int | None]:
+        return self.quotas
+
+    def find_excess(self, rights: KeyRights) -> str | None:
+        return find_excess(rights, parent=self.rights)
+
+    def find_end_excess(self, scopes: frozenset[str]) -> str | None:
+        """Its queues, networks and end do not count: a key in the wrong hands must not be out of reach because it can
+        do more."""
+        return find_scope_excess(scopes, parent=self.rights)
+
 
 def create_api_key(
     tenant_id: UUID,
@@ -90,6 +114,7 @@ def create_api_key(
         cidrs=None if cidrs is None else list(cidrs),
         expires_at=expires_at,
     )
+    note_act(tenant_id, "api-key.created", show_id(API_KEY, row.id), after=row)
     return row.id, new.text
 
 

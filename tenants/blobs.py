@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from jobservice.crypto.envelope import Place, seal, sealed_under
@@ -29,9 +30,14 @@ class SealedBlob:
     sealed: bytes = field(repr=False)
 
 
-def seal_blob(tenant_id: UUID, *, kind: str, plaintext: bytes, epoch: int | None = None) -> SealedBlob:
-    """Seal a value under a new id; `epoch` for what one claim produced (result, error, response)."""
-    blob_id = new_id()
+def seal_blob(
+    tenant_id: UUID, *, kind: str, plaintext: bytes, epoch: int | None = None, blob_id: UUID | None = None
+) -> SealedBlob:
+    """Seal a value under a new id, or under that of the value it replaces.
+
+    `epoch` for what one claim produced (result, error, response, progress, log).
+    """
+    blob_id = blob_id or new_id()
     place = Place(tenant_id, "blob", kind, blob_id, epoch)
     return SealedBlob(blob_id, tenant_id, kind, epoch, seal(plaintext, key=tenant_keys(tenant_id).current, place=place))
 
@@ -61,18 +67,24 @@ def is_outdated(blob: SealedBlob) -> bool:
 
 def insert_blobs(blobs: Sequence[SealedBlob]) -> None:
     """Store sealed values, in the caller's transaction."""
-    if not blobs:
-        return
-    run_statement(
-        _SQL / "insert_blobs.sql",
-        {
-            "ids": [blob.id for blob in blobs],
-            "tenants": [blob.tenant_id for blob in blobs],
-            "kinds": [blob.kind for blob in blobs],
-            "epochs": [blob.epoch for blob in blobs],
-            "values": [blob.sealed for blob in blobs],
-        },
-    )
+    if blobs:
+        run_statement(_SQL / "insert_blobs.sql", _columns(blobs))
+
+
+def overwrite_blobs(blobs: Sequence[SealedBlob]) -> None:
+    """Write sealed values over those of the same ids, in the caller's transaction, which holds what refers to them."""
+    if blobs:
+        run_statement(_SQL / "overwrite_blobs.sql", _columns(blobs))
+
+
+def _columns(blobs: Sequence[SealedBlob]) -> dict[str, list[Any]]:
+    return {
+        "ids": [blob.id for blob in blobs],
+        "tenants": [blob.tenant_id for blob in blobs],
+        "kinds": [blob.kind for blob in blobs],
+        "epochs": [blob.epoch for blob in blobs],
+        "values": [blob.sealed for blob in blobs],
+    }
 
 
 def _read_sealed(tenant_id: UUID, blob_id: UUID) -> bytes | None:

@@ -10,10 +10,13 @@ from django.conf import settings
 from django.db import Error, connection
 
 from jobservice.crypto.root_key import fingerprint_version
+from jobservice.database import give_back_connection
 from jobservice.env import ConfigurationError
-from jobservice.errors import Unreadable
+from jobservice.errors import KeyProviderAway, Unreadable
+from jobservice.logs import log_event
+from tenants.installation_keys import load_installation_keys
 from tenants.models import Installation
-from tenants.root_keys import is_root_key_of, root_keyring
+from tenants.root_keys import is_root_key_of, root_key_provider, root_keyring
 
 
 def check_boot() -> None:
@@ -22,6 +25,8 @@ def check_boot() -> None:
         check_role()
         if settings.ENVIRONMENT.process != "dispatcher":
             check_root_key()
+        if settings.ENVIRONMENT.process == "web":
+            _open_installation_keys()
     except Error as error:
         raise ConfigurationError(_database_sentence(error)) from None
 
@@ -52,28 +57,47 @@ def check_role() -> None:
 
 
 def check_root_key() -> None:
-    """The root key file must hold the key this database was made with."""
-    root_keyring()  # first: without a usable file the database has nothing to say
-    stored = Installation.objects.values_list("root_key_fingerprint", flat=True).first()
-    if stored is None:
-        raise ConfigurationError("The database has no root key yet; run `manage.py create_keys` first.")
-    refuse_wrong_root_key(stored)
+    """The root key must be there, and be the one that this database was made with."""
+    try:
+        root_keyring()  # first: without a usable root key the database has nothing to say
+        stored = Installation.objects.values_list("root_key_fingerprint", flat=True).first()
+        if stored is None:
+            raise ConfigurationError("The database has no root key yet; run `manage.py create_keys` first.")
+        refuse_wrong_root_key(stored)
+    except KeyProviderAway as error:
+        raise ConfigurationError(error.cause) from None
+
+
+def _open_installation_keys() -> None:
+    """Acts are written down, and people logged in, by web processes; the workers' role cannot read these keys."""
+    try:
+        load_installation_keys()
+    except KeyProviderAway as error:
+        raise ConfigurationError(error.cause) from None
+
+
+def prepare_acts() -> None:
+    """In a web process that has just begun: open the installation's keys before any act needs one, inside its
+    transaction.
+
+    Whether it can be opened was checked before; one that is out of reach by now is asked for by the first act.
+    """
+    try:
+        load_installation_keys()
+    except (ConfigurationError, KeyProviderAway, Error) as error:
+        log_event("audit_key_out_of_reach", level="warning", error_class=type(error).__name__)
+    finally:
+        give_back_connection()
 
 
 def refuse_wrong_root_key(fingerprint: str) -> None:
-    """Raise `ConfigurationError` unless the key file holds the root key that the database names."""
+    """Raise `ConfigurationError` unless the provider has the root key that the database names."""
     if is_root_key_of(fingerprint):
         return
-    path, version = settings.ENVIRONMENT.root_key_file, fingerprint_version(fingerprint)
-    if version > root_keyring().current_version:
-        raise ConfigurationError(
-            f"JOBSERVICE_ROOT_KEY_FILE: {path} is an older copy, without version {version} of the root key; copy the "
-            "file again from where `manage.py rotate_root_key` ran."
-        )
-    raise ConfigurationError(
-        f"JOBSERVICE_ROOT_KEY_FILE: {path} is not the root key of this database; put back the file that its first "
-        "start made."
-    )
+    version = fingerprint_version(fingerprint)
+    is_older = version > root_keyring().current_version
+    provider = root_key_provider()
+    raise ConfigurationError(provider.tell_older(version) if is_older else provider.tell_other())
 
 
 def exit_on_fault(check: Callable[[], None] = check_boot) -> None:

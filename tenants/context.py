@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from uuid import UUID
@@ -50,7 +50,8 @@ def tenants_tx(tenant_ids: Iterable[UUID]) -> Iterator[None]:
     if _current.get() is not None:
         raise TenantMismatch("a transaction of one tenant cannot turn to many")
     with transaction.atomic():
-        set_local("app.tenants", ",".join(sorted({str(tenant_id) for tenant_id in tenant_ids})))
+        tenants = ",".join(sorted({str(tenant_id) for tenant_id in tenant_ids}))
+        run_statement(_SQL / "open_tenants.sql", {"tenants": tenants})
         yield
 
 
@@ -60,8 +61,13 @@ def own_role_tx(tenant_id: UUID) -> Iterator[None]:
     if connection.in_atomic_block:
         yield
         return
-    with tenants_tx([tenant_id]) if settings.ENVIRONMENT.process == "worker" else tenant_tx(tenant_id):
+    with process_tx(tenant_id):
         yield
+
+
+def process_tx(tenant_id: UUID) -> AbstractContextManager[None]:
+    """A transaction of this tenant as this process's role opens it, for what more than one role does."""
+    return tenants_tx([tenant_id]) if settings.ENVIRONMENT.process == "worker" else tenant_tx(tenant_id)
 
 
 def set_local(name: str, value: str) -> None:

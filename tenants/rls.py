@@ -60,7 +60,8 @@ def grant(table: str, **grants: str) -> Operation:
 def allow_owner(table: str, command: str = "ALL") -> Operation:
     """Let the owner, whom FORCE binds too, reach every tenant's rows of one table: the operator's commands need it.
 
-    Its restrictive policy names the runtime roles only from here on.
+    Its restrictive policy names the runtime roles only from here on. A transaction of its own where the migration is
+    none, and safe to repeat.
     """
 
     def apply(_apps: Any, schema_editor: Any) -> None:
@@ -68,11 +69,12 @@ def allow_owner(table: str, command: str = "ALL") -> Operation:
             _with_role_names(f"ALTER POLICY one_tenant_only ON {table} TO {{web}}", schema_editor.connection),
             params=None,
         )
+        schema_editor.execute(f"DROP POLICY IF EXISTS operator ON {table}", params=None)
         schema_editor.execute(
             f"CREATE POLICY operator ON {table} FOR {command} TO CURRENT_USER USING (true)", params=None
         )
 
-    return RunPython(apply, RunPython.noop)
+    return RunPython(apply, RunPython.noop, atomic=True)
 
 
 def refuse_erased(*tables: str) -> Operation:

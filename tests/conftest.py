@@ -12,19 +12,52 @@ from typing import Any, Protocol
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.hashers import reset_hashers
 from django.db import connections
 from django.test import Client
 from django.test.utils import setup_databases, teardown_databases
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
-from api.wrong_keys import wrong_keys
+from api.wrong_keys import wrong_keys, wrong_tokens
 from jobservice.jobs import notifier
 from tenants.data_keys import forget_opened_keys
+from tenants.installation_keys import ensure_installation_keys, forget_installation_keys
 from tenants.models import Installation
 from tenants.request_limits import forget_leases
 from tenants.root_keys import forget_root_keyring, root_keyring
 from tests.contract import check_exchange
 from tests.factories import Tenant, make_tenant
 from tests.roles import as_role
+
+# How long an example takes, or to think of one, says how busy the machine is, and nothing of the code.
+hypothesis_settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("any machine")
+
+# Whole folders of what takes long; elsewhere a file or a test says so itself.
+DEEP_FOLDERS = tuple(Path(__file__).parent / name for name in ("races", "security", "workers/supervisor"))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if any(folder in item.path.parents for folder in DEEP_FOLDERS):
+        item.add_marker(pytest.mark.deep)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """A test that leaves the process in another role would fail some other one, so it fails itself."""
+    yield
+    left = settings.ENVIRONMENT.process
+    if left != "owner":
+        settings.ENVIRONMENT = replace(settings.ENVIRONMENT, process="owner")
+        pytest.fail(f"{item.name} left the process as {left}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passwords() -> None:
+    """A real hash takes a tenth of a second and 16 MB on purpose."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
+    reset_hashers(setting="PASSWORD_HASHERS")
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +68,7 @@ def django_db_setup(
     with django_db_blocker.unblock():
         made = setup_databases(verbosity=0, interactive=False, aliases={"default": False})
         Installation.objects.create(id=1, root_key_fingerprint=root_keyring().fingerprint())
+        ensure_installation_keys()
         yield
         connections.close_all()
         teardown_databases(made, verbosity=0)
@@ -45,8 +79,10 @@ def _fresh_process() -> Iterator[None]:
     """What a process remembers between requests, no test remembers of another."""
     yield
     forget_opened_keys()
+    forget_installation_keys()
     forget_leases()
     wrong_keys.forget()
+    wrong_tokens.forget()
 
 
 @pytest.fixture(autouse=True)

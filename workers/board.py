@@ -1,103 +1,34 @@
 """The board: shared memory in which each pool process shows what it runs, and its parent shows which runs must end.
 
-Allocated before the pool forks. A process writes its own seat, its parent writes only flags. A group is published under
-a sequence number (odd while it is being written) and a checksum, so that half a group is never taken for a whole one;
-what changes while the group runs are single aligned words. Flags carry their group's sequence: a late one hits nobody.
+Allocated before the pool forks. A process writes its own seat, its parent writes only flags; how they lie in the memory
+is in `board_layout.py`.
 """
 
 from __future__ import annotations
 
 import ctypes
 import mmap
-import struct
-import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import IntEnum, IntFlag
 from uuid import UUID
 
-from jobservice.crypto.message_mac import MAX_REFS, Ref
+from jobservice.crypto.message_mac import Ref
+from workers.board_layout import (
+    MAX_TIMED_HANDLERS,
+    Flag,
+    Header,
+    JobState,
+    Phase,
+    Region,
+    Snapshot,
+    checksum,
+    flags_for,
+    pack_flags,
+    pack_jobs,
+    read_region,
+)
 
-MAX_TIMED_HANDLERS = 128
-_REF = struct.Struct("=16s16sQI")
-_FLAG_BITS = 8
 _READ_TRIES = 50
 _SMOOTHING = 0.2
-
-
-class Phase(IntEnum):
-    IDLE = 0
-    STARTING = 1
-    RUNNING = 2
-
-
-class JobState(IntEnum):
-    """Where a job of a group is. Settled: written, or given up, so that nobody need care for it any more."""
-
-    WAITING = 0
-    RUNNING = 1
-    DONE = 2
-    SETTLED = 3
-
-
-class Flag(IntFlag):
-    """Why a run must end: somebody asked, its time is up, its lease is lost, or this worker lets go of it."""
-
-    NONE = 0
-    CANCEL = 1
-    DEADLINE = 2
-    LOST = 4
-    STOP = 8
-
-
-@dataclass(frozen=True, slots=True)
-class BoardJob:
-    """One job of a group; instants are this machine's monotonic nanoseconds."""
-
-    ref: Ref
-    timeout_seconds: int
-    state: JobState
-    started_ns: int
-    flags: Flag
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What one seat showed at one moment; `jobs` is empty when the process is idle."""
-
-    seat: int
-    pid: int
-    sequence: int
-    phase: Phase
-    opened_ns: int
-    jobs: tuple[BoardJob, ...]
-
-
-class _Mark(ctypes.Structure):
-    _fields_ = [("started_ns", ctypes.c_uint64), ("flags", ctypes.c_uint64), ("state", ctypes.c_uint64)]
-
-
-class _Region(ctypes.Structure):
-    _fields_ = [
-        ("sequence", ctypes.c_uint64),
-        ("opened_ns", ctypes.c_uint64),
-        ("pid", ctypes.c_uint64),
-        ("phase", ctypes.c_uint64),
-        ("count", ctypes.c_uint64),
-        ("checksum", ctypes.c_uint64),
-        ("mean_ms", ctypes.c_double),
-        ("handler_ms", ctypes.c_double * MAX_TIMED_HANDLERS),
-        ("marks", _Mark * MAX_REFS),
-        ("refs", ctypes.c_ubyte * (_REF.size * MAX_REFS)),
-    ]
-
-
-class _Header(ctypes.Structure):
-    _fields_ = [
-        ("worker_id", ctypes.c_ubyte * 16),
-        ("has_worker_id", ctypes.c_uint64),
-        ("is_stopping", ctypes.c_uint64),
-    ]
 
 
 class Board:
@@ -107,10 +38,10 @@ class Board:
         """Allocate. Call before the fork; `handlers` must be in the same order in parent and children."""
         self.seats = seats
         self.handlers = tuple(handlers[:MAX_TIMED_HANDLERS])
-        step = ctypes.sizeof(_Region)
-        self._memory = mmap.mmap(-1, ctypes.sizeof(_Header) + seats * step)
-        self._header = _Header.from_buffer(self._memory)
-        self._regions = [_Region.from_buffer(self._memory, ctypes.sizeof(_Header) + n * step) for n in range(seats)]
+        step = ctypes.sizeof(Region)
+        self._memory = mmap.mmap(-1, ctypes.sizeof(Header) + seats * step)
+        self._header = Header.from_buffer(self._memory)
+        self._regions = [Region.from_buffer(self._memory, ctypes.sizeof(Header) + n * step) for n in range(seats)]
 
     @property
     def worker_id(self) -> UUID | None:
@@ -141,7 +72,7 @@ class Board:
             sequence = region.sequence
             if sequence % 2:
                 continue
-            snapshot = _read_region(index, region, sequence)
+            snapshot = read_region(index, region, sequence)
             if snapshot is not None and region.sequence == sequence:
                 return snapshot
         return None
@@ -149,7 +80,7 @@ class Board:
     def raise_flag(self, snapshot: Snapshot, place: int, flag: Flag) -> None:
         """Ask one job of this group to end. Adds to the flags it has."""
         mark = self._regions[snapshot.seat].marks[place]
-        mark.flags = _pack_flags(snapshot.sequence, _flags_for(mark.flags, snapshot.sequence) | flag)
+        mark.flags = pack_flags(snapshot.sequence, flags_for(mark.flags, snapshot.sequence) | flag)
 
     def pid(self, index: int) -> int:
         """The process in a seat; 0 when there is none."""
@@ -159,8 +90,13 @@ class Board:
         """Empty the seat of a process that is gone, for the next one."""
         region = self._regions[index]
         region.pid, region.count, region.phase = 0, 0, Phase.IDLE
-        region.checksum = _checksum(region, b"")
+        region.checksum = checksum(region, b"")
         region.sequence += 1 + (region.sequence + 1) % 2
+
+    @property
+    def busy_seats(self) -> int:
+        """How many processes have a group, roughly: nobody waits for one that is being written."""
+        return sum(region.phase != Phase.IDLE for region in self._regions)
 
     @property
     def mean_ms(self) -> float | None:
@@ -180,7 +116,7 @@ class Board:
 class Seat:
     """A pool process's view of its own region: only that process may use it."""
 
-    def __init__(self, board: Board, region: _Region) -> None:
+    def __init__(self, board: Board, region: Region) -> None:
         self.board = board
         self._region = region
 
@@ -225,7 +161,7 @@ class Seat:
 
     def flags(self, place: int) -> Flag:
         """Why this job must end; `NONE` when it may go on."""
-        return _flags_for(self._region.marks[place].flags, self._region.sequence)
+        return flags_for(self._region.marks[place].flags, self._region.sequence)
 
     def note_run(self, handler: str, milliseconds: float) -> None:
         """Take a run time into the moving means. Never 0, which stands for "has not run"."""
@@ -236,47 +172,15 @@ class Seat:
             self._region.handler_ms[place] = _smooth(self._region.handler_ms[place], seen)
 
     def _publish(self, phase: Phase, jobs: Sequence[tuple[Ref, int]], now_ns: int) -> None:
-        packed = b"".join(_REF.pack(ref.tenant_id.bytes, ref.id.bytes, ref.epoch, timeout) for ref, timeout in jobs)
+        packed = pack_jobs(jobs)
         region = self._region
         region.sequence += 1 + region.sequence % 2  # odd, also after a predecessor that died while writing
         region.phase, region.opened_ns, region.count = phase, now_ns, len(jobs)
         ctypes.memmove(region.refs, packed, len(packed))
         for place in range(len(jobs)):
             region.marks[place].started_ns, region.marks[place].state = 0, JobState.WAITING
-        region.checksum = _checksum(region, packed)
+        region.checksum = checksum(region, packed)
         region.sequence += 1
-
-
-def _read_region(index: int, region: _Region, sequence: int) -> Snapshot | None:
-    count = region.count
-    if count > MAX_REFS:
-        return None
-    packed = ctypes.string_at(ctypes.addressof(region.refs), _REF.size * count)
-    if _checksum(region, packed) != region.checksum:
-        return None
-    jobs = tuple(
-        _board_job(values, region.marks[place], sequence) for place, values in enumerate(_REF.iter_unpack(packed))
-    )
-    return Snapshot(index, region.pid, sequence, Phase(region.phase), region.opened_ns, jobs)
-
-
-def _board_job(values: tuple[bytes, bytes, int, int], mark: _Mark, sequence: int) -> BoardJob:
-    tenant, job, epoch, timeout_seconds = values
-    ref = Ref(UUID(bytes=tenant), UUID(bytes=job), epoch)
-    return BoardJob(ref, timeout_seconds, JobState(mark.state), mark.started_ns, _flags_for(mark.flags, sequence))
-
-
-def _checksum(region: _Region, packed: bytes) -> int:
-    head = struct.pack("=QQQ", region.phase, region.opened_ns, region.count)
-    return zlib.crc32(packed, zlib.crc32(head))
-
-
-def _pack_flags(sequence: int, flags: Flag) -> int:
-    return (sequence << _FLAG_BITS | flags) & 0xFFFFFFFFFFFFFFFF
-
-
-def _flags_for(packed: int, sequence: int) -> Flag:
-    return Flag(packed & 0xFF) if packed >> _FLAG_BITS == sequence else Flag.NONE
 
 
 def _smooth(mean: float, seen: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import sys
@@ -15,10 +16,20 @@ _SIGNALS = tuple(
     number for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP) and number < 32
 )
 
+# Those that a program lowers for itself; each is asked for after every job.
+_LIMITS = (
+    resource.RLIMIT_AS,
+    resource.RLIMIT_CPU,
+    resource.RLIMIT_DATA,
+    resource.RLIMIT_FSIZE,
+    resource.RLIMIT_NOFILE,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ChildState:
-    """The working folder, environment, umask, import path, socket timeout and signal handlers of this process."""
+    """The working folder, environment, umask, import path, socket timeout, resource limits, signal handlers and blocked
+    signals of this process."""
 
     folder: str
     environment: dict[str, str]
@@ -26,6 +37,8 @@ class ChildState:
     import_path: tuple[str, ...]
     socket_timeout: float | None
     signal_handlers: dict[int, Any]
+    blocked_signals: frozenset[int]
+    limits: dict[int, tuple[int, int]]
 
     @classmethod
     def take(cls) -> ChildState:
@@ -37,6 +50,8 @@ class ChildState:
             import_path=tuple(sys.path),
             socket_timeout=socket.getdefaulttimeout(),
             signal_handlers={number: signal.getsignal(number) for number in _SIGNALS},
+            blocked_signals=_blocked_signals(),
+            limits={name: resource.getrlimit(name) for name in _LIMITS},
         )
 
     def restore(self) -> None:
@@ -52,6 +67,8 @@ class ChildState:
             # None: not installed by Python, so it cannot be put back by it either.
             if handler is not None and signal.getsignal(number) != handler:
                 signal.signal(number, handler)
+        if _blocked_signals() != self.blocked_signals:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self.blocked_signals)
         if dict(os.environ) != self.environment:
             os.environ.clear()
             os.environ.update(self.environment)
@@ -60,6 +77,14 @@ class ChildState:
         socket.setdefaulttimeout(self.socket_timeout)
         os.umask(self.umask)
         os.chdir(self.folder)
+        # Last: a hard limit that was lowered cannot be raised again.
+        for name, limit in self.limits.items():
+            if resource.getrlimit(name) != limit:
+                resource.setrlimit(name, limit)
+
+
+def _blocked_signals() -> frozenset[int]:
+    return frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
 
 def _umask() -> int:

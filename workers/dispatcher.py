@@ -7,8 +7,8 @@ It wakes on NOTIFY and each second. It holds no payload and no key that opens on
 
 from __future__ import annotations
 
-import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 import psycopg
@@ -16,34 +16,51 @@ from django.conf import settings
 from django.db import Error, connection
 
 from jobservice.celery import EGRESS, HANDLERS
+from jobservice.crash_points import crash_point
 from jobservice.crypto.message_mac import Ref
 from jobservice.database import connect_alone
 from jobservice.jobs.claims import claim_jobs, return_claims, stage_due_jobs
 from jobservice.jobs.fleet import Capacity, survey
+from jobservice.jobs.limits import open_rated_lanes
 from jobservice.jobs.notifier import CHANNEL
 from jobservice.logs import log_event
-from jobservice.webhooks.deliveries import claim_deliveries
+from jobservice.webhooks.deliveries import return_deliveries
+from jobservice.webhooks.delivery_claims import claim_deliveries, stage_due_deliveries
 from workers.chores import all_chores, do_due_chores
-from workers.grouping import group_for_egress, group_for_handlers
+from workers.grouping import EGRESS_GROUP_LIMIT, group_for_egress, group_for_handlers
 from workers.publisher import RUN_JOBS, SEND_DELIVERIES, Publisher
+from workers.stop_flag import StopFlag
 
 DELIVERIES = "deliveries"
 POLL_SECONDS = 1.0
 CLAIM_LIMIT = 500
+# Claimed and not started yet, for each egress worker: a large message, or two.
+DELIVERIES_AHEAD = EGRESS_GROUP_LIMIT
+MOMENT_SECONDS = 2.0
 RECOVER_SECONDS = 1.0
 # Rounds that hand out work begin no closer together, so that what comes in meanwhile travels together.
 GATHER_SECONDS = 0.008
+# What the end of some deliveries leaves room for may be claimed together, for so long: a claim and its message cost as
+# much as twenty deliveries.
+GATHER_DELIVERIES_SECONDS = 0.1
+GATHER_FROM = EGRESS_GROUP_LIMIT // 4
 
 
 class Dispatcher:
     """One dispatcher process. `run` returns when `stop` was called and unpublished claims were given back."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(
+        self, publisher: Publisher, *, stop_flag: StopFlag | None = None, on_ready: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_ready` is called after each whole round: the first one shows that we can work."""
         self._publisher = publisher
-        self._stop = threading.Event()
+        self._on_ready = on_ready
+        self._stop = stop_flag or StopFlag()
         self._lease_seconds: float = settings.ENVIRONMENT.lease_seconds
         self._listener: psycopg.Connection | None = None
         self._sleep_until = 0.0
+        self._claimed: deque[tuple[float, int]] = deque()
+        self._gather_until = 0.0
         self._chores = all_chores()
 
     def stop(self) -> None:
@@ -58,6 +75,7 @@ class Dispatcher:
                 do_due_chores(self._chores)
                 begun_at = time.monotonic()
                 dispatched = self.dispatch_once()
+                self._on_ready()
                 self._wait_for_work()
                 if dispatched:
                     self._stop.wait(max(0.0, begun_at + GATHER_SECONDS - time.monotonic()))
@@ -72,8 +90,13 @@ class Dispatcher:
         """One round over all pools; the number of jobs and deliveries handed out."""
         begun_at = time.monotonic()
         found = survey()
+        crash_point("dispatch.surveyed")
         if found.has_due_jobs:
             stage_due_jobs()
+        if found.has_due_deliveries:
+            stage_due_deliveries()
+        if found.has_due_tokens:
+            open_rated_lanes()
         self._sleep_until = begun_at + found.rest_seconds(most=POLL_SECONDS)
         return (
             self._dispatch_handlers(found.capacities[HANDLERS])
@@ -94,9 +117,36 @@ class Dispatcher:
         return self._publish(RUN_JOBS, groups, queue=EGRESS, give_back=return_claims)
 
     def _dispatch_deliveries(self, capacity: Capacity) -> int:
-        limit = min(capacity.credits, CLAIM_LIMIT)
-        refs = claim_deliveries(limit, lease_seconds=self._lease_seconds) if limit > 0 else []
-        return self._publish(SEND_DELIVERIES, group_for_egress(refs), queue=EGRESS, give_back=None)
+        # What is claimed waits its turn at the worker behind all that was claimed before, whoever's it is: so never
+        # more than a worker starts in a moment, however many slots are free.
+        ahead = DELIVERIES_AHEAD * capacity.workers - min(capacity.dispatched, self._just_claimed())
+        limit = min(capacity.credits, CLAIM_LIMIT, ahead)
+        refs = []
+        if limit > 0 and not self._gathers_deliveries(capacity):
+            refs = claim_deliveries(limit, lease_seconds=self._lease_seconds, slots=capacity.slots)
+            self._note_claimed(len(refs))
+        return self._publish(SEND_DELIVERIES, group_for_egress(refs), queue=EGRESS, give_back=return_deliveries)
+
+    def _gathers_deliveries(self, capacity: Capacity) -> bool:
+        """Whether the next claim waits a little: there was a large one just now, and half of the slots have work."""
+        is_early = time.monotonic() < self._gather_until
+        if not is_early or capacity.dispatched + capacity.busy_slots <= capacity.slots // 2:
+            return False
+        self._sleep_until = min(self._sleep_until, self._gather_until)
+        return True
+
+    def _note_claimed(self, deliveries: int) -> None:
+        now = time.monotonic()
+        self._claimed.append((now, deliveries))
+        # Only while there is a backlog: one that has just come in does not wait for others.
+        self._gather_until = now + GATHER_DELIVERIES_SECONDS if deliveries >= GATHER_FROM else 0.0
+
+    def _just_claimed(self) -> int:
+        """Deliveries claimed a moment ago. What was claimed before that and is not started was lost on its way, and is
+        nobody's turn to wait for: its lease returns it."""
+        while self._claimed and self._claimed[0][0] < time.monotonic() - MOMENT_SECONDS:
+            self._claimed.popleft()
+        return sum(count for _, count in self._claimed)
 
     def _publish(
         self,
@@ -104,11 +154,11 @@ class Dispatcher:
         groups: list[list[Ref]],
         *,
         queue: str,
-        give_back: Callable[[list[Ref]], int] | None,
+        give_back: Callable[[list[Ref]], int],
     ) -> int:
         """Publish each group. What was not sent at all when we are stopped is given back; what failed is unknown."""
         for sent, group in enumerate(groups):
-            if self._stop.is_set() and give_back is not None:
+            if self._stop.is_set():
                 give_back([ref for rest in groups[sent:] for ref in rest])
                 return sum(len(group) for group in groups[:sent])
             if not self._publisher.publish(task, group, queue=queue):

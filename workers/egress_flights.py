@@ -17,6 +17,7 @@ from uuid import UUID
 
 from django.db import Error, InterfaceError, OperationalError, connection
 
+from jobservice.crash_points import crash_point
 from jobservice.crypto.message_mac import Ref
 from jobservice.logs import log_event
 from workers.egress_work import Look, Work
@@ -75,6 +76,7 @@ class FlightPool(Generic[S, E]):
         flights = [Flight[S, E](ref, worker_id, item, asked_at) for ref, item in started]
         with self._changed:
             self._flights.update((flight.ref, flight) for flight in flights)
+        crash_point("flights.admitted")
         self._loop.call_soon_threadsafe(self._launch, flights)
         return len(flights)
 
@@ -93,6 +95,11 @@ class FlightPool(Generic[S, E]):
         self._forget(
             flight for flight in flights if flight.ended_at is not None and now - flight.ended_at > self._lease_seconds
         )
+
+    @property
+    def in_flight(self) -> int:
+        """How many are started and not written down yet."""
+        return len(self._flights)
 
     def drain(self, timeout: float) -> None:
         """Wait until nothing is in flight; after `timeout` seconds stop the rest and give it back; end the recorder."""
@@ -144,6 +151,7 @@ class FlightPool(Generic[S, E]):
         except Exception:
             self._forget(flights)
             raise
+        crash_point("flights.recorded")
         self._forget(flights)
         self._on_recorded()
 
@@ -156,6 +164,7 @@ class FlightPool(Generic[S, E]):
             if look is not None:
                 self._heed(mine, look, confirmed_at=now if is_renewal else None)
         if is_renewal:
+            crash_point("flights.renewed")
             self._renewed_at = now
 
     def _heed(self, flights: Sequence[Flight[S, E]], look: Look, *, confirmed_at: float | None) -> None:

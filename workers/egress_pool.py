@@ -7,9 +7,10 @@ other. A warm stop takes nothing new, lets what is in flight end within the grac
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -18,12 +19,15 @@ from django.conf import settings
 from django.db import Error, connection
 
 from jobservice.crypto.message_mac import Ref
+from jobservice.cycles import look_for_cycles_seldom
 from jobservice.egress.client import EgressClient
 from jobservice.egress.policy import EgressPolicy
+from jobservice.egress_policy import egress_policy
 from jobservice.errors import Unavailable
-from jobservice.jobs.egress_policy import egress_policy
 from jobservice.jobs.notifier import wake_dispatcher
 from jobservice.logs import log_event
+from jobservice.ready import Readiness
+from tenants.root_keys import root_keyring
 from workers.egress_flights import FlightPool
 from workers.egress_work import Deliveries, HttpJobs, Work
 from workers.presence import Presence, PresenceReport
@@ -34,17 +38,30 @@ E = TypeVar("E")
 _LOOK_SECONDS = 1.0
 _REGISTER_PATIENCE_SECONDS = 5.0
 _PATIENCE_SECONDS = 2.0
+# The loop holds the interpreter through a whole group of sends, and a thread that starts or records one asks for it
+# after each answer of the database: it would wait five milliseconds a time, ten times for a group.
+_SWITCH_SECONDS = 0.001
 
 
 class Branch(Generic[S, E]):
     """One pool with its presence: the row that says what it can take, under whose id its work is started."""
 
-    def __init__(self, work: Work[S, E], *, loop: asyncio.AbstractEventLoop, slots: int, lease_seconds: float) -> None:
+    def __init__(
+        self,
+        work: Work[S, E],
+        *,
+        loop: asyncio.AbstractEventLoop,
+        slots: int,
+        lease_seconds: float,
+        on_registered: Callable[[str], None],
+    ) -> None:
         self.flights = FlightPool(
             work, loop=loop, slots=slots, lease_seconds=lease_seconds, on_recorded=wake_dispatcher
         )
-        self.presence = Presence(work.pool, lambda: PresenceReport(slots=slots), on_registered=self._note_worker_id)
+        self._slots = slots
+        self.presence = Presence(work.pool, self._report, on_registered=self._note_worker_id)
         self._pool = work.pool
+        self._on_registered = on_registered
         self._worker_id: UUID | None = None
         self._registered = threading.Event()
 
@@ -53,13 +70,20 @@ class Branch(Generic[S, E]):
         connection.close_if_unusable_or_obsolete()
         try:
             self.flights.admit(refs, worker_id=self._await_worker_id())
+            # There is room for the next message.
+            wake_dispatcher()
         except Error as error:
             connection.close()
             log_event("start_failed", level="warning", pool=self._pool, error_class=type(error).__name__)
 
+    def _report(self) -> PresenceReport:
+        # More may be started than may fly: those wait for a slot.
+        return PresenceReport(slots=self._slots, busy_slots=min(self._slots, self.flights.in_flight))
+
     def _note_worker_id(self, worker_id: UUID) -> None:
         self._worker_id = worker_id
         self._registered.set()
+        self._on_registered(self._pool)
 
     def _await_worker_id(self) -> UUID:
         """A message may be there before the process has registered."""
@@ -72,24 +96,36 @@ class Branch(Generic[S, E]):
 class EgressProcess:
     """The loop, the client, both pools and their heartbeat. `start` once, `stop` once."""
 
-    def __init__(self, policy: EgressPolicy, *, slots: int, lease_seconds: float, stop_grace_seconds: float) -> None:
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        *,
+        slots: int,
+        lease_seconds: float,
+        stop_grace_seconds: float,
+        on_registered: Callable[[str], None] = lambda _pool: None,
+        mark: str | None = None,
+    ) -> None:
+        """`on_registered` is told the pool's name, on that pool's presence thread; `mark` is the client's."""
         self._lease_seconds = lease_seconds
         self._stop_grace_seconds = stop_grace_seconds
         self._stop_asked_at: float | None = None
         self._is_over = threading.Event()
         self._loop = asyncio.new_event_loop()
-        self._client = EgressClient(policy)
+        self._client = EgressClient(policy, mark=mark)
         self.jobs = Branch(
             HttpJobs(self._client, lease_seconds=lease_seconds),
             loop=self._loop,
             slots=slots,
             lease_seconds=lease_seconds,
+            on_registered=on_registered,
         )
         self.deliveries = Branch(
             Deliveries(self._client, lease_seconds=lease_seconds),
             loop=self._loop,
             slots=slots,
             lease_seconds=lease_seconds,
+            on_registered=on_registered,
         )
         self._loop_thread = threading.Thread(target=self._loop.run_forever, name="egress-loop", daemon=True)
         self._heartbeat = threading.Thread(target=self._beat, name="egress-heartbeat", daemon=True)
@@ -155,6 +191,8 @@ class EgressProcess:
 
 
 _process: EgressProcess | None = None
+# It can work once Celery consumes and both pools have registered.
+_readiness = Readiness(settings.ENVIRONMENT.notify_socket, "consuming", "egress", "deliveries")
 
 
 def admit_jobs(refs: Sequence[Ref]) -> None:
@@ -170,8 +208,14 @@ def admit_deliveries(refs: Sequence[Ref]) -> None:
 def install() -> None:
     """Hang the process on Celery's signals. Call once, before Celery starts."""
     signals.worker_init.connect(_start, weak=False)
+    signals.worker_ready.connect(_note_consuming, weak=False)
     signals.worker_shutting_down.connect(_ask_stop, weak=False)
     signals.worker_shutdown.connect(_stop, weak=False)
+
+
+def rescue() -> None:
+    """Celery does not come to an end: give back what is held, from another thread."""
+    _stop()
 
 
 def _running() -> EgressProcess:
@@ -183,13 +227,21 @@ def _running() -> EgressProcess:
 def _start(**_: Any) -> None:
     global _process
     environment = settings.ENVIRONMENT
+    sys.setswitchinterval(_SWITCH_SECONDS)
     _process = EgressProcess(
         egress_policy(),
         slots=environment.egress_slots,
         lease_seconds=environment.lease_seconds,
         stop_grace_seconds=environment.stop_grace_seconds,
+        on_registered=_readiness.note,
+        mark=root_keyring().mark(),
     )
     _process.start()
+
+
+def _note_consuming(**_: Any) -> None:
+    look_for_cycles_seldom()
+    _readiness.note("consuming")
 
 
 def _ask_stop(**_: Any) -> None:

@@ -11,6 +11,8 @@ from jobservice.jobs.claims import Claim
 # A handler this fast may share a slot with others; a slower one would make its neighbours wait.
 SHORT_MS = 20.0
 GROUP_LIMIT = 50
+# On the egress nobody waits for a neighbour, and the message costs more than a few of those in it.
+EGRESS_GROUP_LIMIT = 100
 
 
 def group_for_handlers(
@@ -29,7 +31,8 @@ def group_for_handlers(
 
 def group_for_egress(refs: Sequence[Ref]) -> list[list[Ref]]:
     """The egress runs a message's jobs side by side, so any of them may travel together."""
-    return [list(refs[start : start + GROUP_LIMIT]) for start in range(0, len(refs), GROUP_LIMIT)]
+    size = EGRESS_GROUP_LIMIT
+    return [list(refs[start : start + size]) for start in range(0, len(refs), size)]
 
 
 def _is_short(claim: Claim, run_times: Mapping[str, float]) -> bool:

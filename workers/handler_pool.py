@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -20,12 +20,13 @@ from jobservice.crypto.message_mac import Ref
 from jobservice.env import ConfigurationError
 from jobservice.errors import Unavailable
 from jobservice.handlers.registry import handler_names
+from jobservice.ready import Readiness
 from workers.board import Board, Seat
 from workers.executor import Executor
 from workers.fork_gate import drop_inherited_connections
 from workers.lease_keeper import LeaseKeeper
 from workers.presence import Presence, PresenceReport
-from workers.watchdog import GRACE_SECONDS, Watchdog
+from workers.watchdog import GRACE_SECONDS, Watchdog, kill
 
 POOL = "handlers"
 MOST_JOBS_PER_SLOT = 50
@@ -37,9 +38,18 @@ _POLL_SECONDS = 0.02
 class HandlerPool:
     """One per worker process; forked with it, so that each child has the parent's board."""
 
-    def __init__(self, *, processes: int, lease_seconds: float, stop_grace_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        processes: int,
+        lease_seconds: float,
+        stop_grace_seconds: float,
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_ready` is called whenever the worker has registered, which it does once Celery consumes."""
         self._processes = processes
         self._lease_seconds = lease_seconds
+        self._on_ready = on_ready
         self._is_stop_asked = False
         self._seat: Seat | None = None
         self._executor: Executor | None = None
@@ -78,6 +88,12 @@ class HandlerPool:
             self._child_executor(self._seat).run_group(refs)
         finally:
             signal.signal(signal.SIGTERM, previous)
+
+    def rescue(self) -> None:
+        """Celery does not come to an end: give back what is held, from another thread, and leave no process behind."""
+        self._end_parent()
+        for index in range(self._board.seats):
+            kill(self._board.pid(index))
 
     def _child_executor(self, seat: Seat) -> Executor:
         if self._executor is None:
@@ -122,6 +138,7 @@ class HandlerPool:
 
     def _note_worker_id(self, worker_id: UUID) -> None:
         self._board.worker_id = worker_id
+        self._on_ready()
 
     def _await_worker_id(self) -> UUID:
         """The parent registers when the pool is up; a message may be there first."""
@@ -135,6 +152,7 @@ class HandlerPool:
     def _report(self) -> PresenceReport:
         return PresenceReport(
             slots=self._processes,
+            busy_slots=self._board.busy_seats,
             jobs_per_slot=decide_jobs_per_slot(self._board.mean_ms),
             run_times=self._board.run_times,
         )
@@ -148,10 +166,12 @@ def decide_jobs_per_slot(mean_ms: float | None) -> int:
 def install() -> HandlerPool:
     """Make the pool of this process and connect it. Call once, before Celery starts, with the handlers loaded."""
     environment = settings.ENVIRONMENT
+    readiness = Readiness(environment.notify_socket, "registered")
     pool = HandlerPool(
         processes=environment.handler_processes,
         lease_seconds=environment.lease_seconds,
         stop_grace_seconds=environment.stop_grace_seconds,
+        on_ready=lambda: readiness.note("registered"),
     )
     pool.connect()
     return pool

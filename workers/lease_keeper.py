@@ -13,12 +13,14 @@ from uuid import UUID
 
 from django.db import Error
 
+from jobservice.crash_points import crash_point
 from jobservice.jobs.leases import Renewal, release_jobs, renew_leases
 from jobservice.jobs.notifier import wake_dispatcher
 from jobservice.jobs.outcomes import Outcome, StartedJob
 from jobservice.jobs.record import record_outcomes
 from jobservice.logs import log_event
-from workers.board import Board, Flag, JobState, Phase, Snapshot
+from workers.board import Board
+from workers.board_layout import Flag, JobState, Phase, Snapshot
 from workers.fork_gate import between_forks, database_thread
 from workers.held_jobs import Held, find_held_jobs, look_at_held
 from workers.losses import NANOSECONDS, Culprit, Loss
@@ -84,7 +86,9 @@ class LeaseKeeper:
         if asked_ns - self._renewed_ns < (self._lease_seconds / 3 - self._look_seconds) * NANOSECONDS:
             self._raise_flags(snapshots, look_at_held(refs, worker_id=worker_id))
             return
+        crash_point("keeper.before_renew")
         renewal = renew_leases(refs, worker_id=worker_id, lease_seconds=self._lease_seconds)
+        crash_point("keeper.renewed")
         self._renewed_ns = asked_ns
         self._confirmed.update(dict.fromkeys(_keys(snapshots), asked_ns))
         self._raise_flags(snapshots, renewal)
@@ -120,10 +124,12 @@ class LeaseKeeper:
             self._losses.popleft()
 
     def _settle(self, loss: Loss, worker_id: UUID) -> None:
+        crash_point("keeper.before_settle")
         try:
             held = {(job.job_id, job.epoch): job for job in find_held_jobs(loss.refs, worker_id=worker_id)}
             blamed = [culprit for culprit in loss.culprits if (culprit.ref.id, culprit.ref.epoch) in held]
             record_outcomes([_outcome(item, held[item.ref.id, item.ref.epoch], worker_id) for item in blamed])
+            crash_point("keeper.blamed")
             released = release_jobs(loss.released, worker_id=worker_id) if loss.released else 0
         except Error:
             # The database is away: keep it, the next turn tries again.

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import Error
 
+from jobservice.crash_points import crash_point
 from jobservice.jobs.fleet import beat_worker, deregister_worker, register_worker
 from jobservice.logs import log_event
 from workers.fork_gate import between_forks, database_thread
@@ -18,9 +19,10 @@ BEAT_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class PresenceReport:
-    """What a beat says: slots, how many short jobs one slot takes at once, and mean run times in ms by handler."""
+    """What a beat says: slots and those in use, how many short jobs one takes, mean run times in ms by handler."""
 
     slots: int
+    busy_slots: int | None = None
     jobs_per_slot: int = 1
     run_times: Mapping[str, float] = field(default_factory=dict)
 
@@ -96,6 +98,7 @@ class Presence:
             jobs_per_slot=report.jobs_per_slot,
             run_times=report.run_times,
             is_draining=self._is_draining,
+            busy_slots=report.busy_slots,
         )
         if not is_known:
             self._worker_id = None
@@ -103,6 +106,7 @@ class Presence:
 
     def _register(self, report: PresenceReport) -> None:
         self._worker_id = register_worker(pool=self._pool, slots=report.slots)
+        crash_point("presence.registered")
         self._registered.set()
         self._on_registered(self._worker_id)
         log_event("worker_registered", pool=self._pool, worker_id=self._worker_id)

@@ -8,6 +8,7 @@ from typing import Any
 from celery import Celery
 from kombu import Producer
 
+from jobservice.crash_points import crash_point
 from jobservice.crypto.message_mac import MessageKey, Ref, encode_message
 from jobservice.logs import log_event
 
@@ -26,6 +27,7 @@ class Publisher:
     def publish(self, task: str, refs: Sequence[Ref], *, queue: str) -> bool:
         """Send one message. False means unknown: it may arrive after all, so nothing is undone; its lease will end."""
         message: dict[str, Any] = encode_message(KINDS[task], refs, self._key)
+        crash_point("dispatch.before_publish")
         try:
             self._app.send_task(
                 task, args=[message], queue=queue, retry=False, ignore_result=True, producer=self._open_producer()
@@ -35,6 +37,7 @@ class Publisher:
             log_event("publish_unknown", level="warning", pool=_pool(task, queue), count=len(refs), error_class=name)
             self._drop_connection()
             return False
+        crash_point("dispatch.published")
         log_event("message_published", level="debug", pool=_pool(task, queue), count=len(refs))
         return True
 

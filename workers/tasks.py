@@ -11,6 +11,7 @@ from celery import signals
 from django.conf import settings
 
 from jobservice.celery import app
+from jobservice.crash_points import crash_point
 from jobservice.crypto.message_mac import MessageKey, MessageRefused, Ref, decode_message, load_message_key
 from jobservice.logs import log_event
 
@@ -56,6 +57,7 @@ def _take(kind: Kind, payload: object) -> None:
     if message.kind != kind or taker is None:
         log_event("message_refused", level="warning", reason="wrong-kind")
         return
+    crash_point("message.taken")
     taker(message.refs)
 
 

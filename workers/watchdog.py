@@ -6,6 +6,7 @@ lease keeper. A run that must end is flagged first, and its process is killed wh
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -14,12 +15,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from jobservice.crash_points import crash_point
 from jobservice.logs import log_event
-from workers.board import Board, BoardJob, Flag, JobState, Snapshot
-from workers.losses import NANOSECONDS, Cause, Loss, decide_loss, describe_ending
+from workers.board import Board
+from workers.board_layout import BoardJob, Flag, JobState, Snapshot
+from workers.losses import NANOSECONDS, UNKNOWN_ENDING, Cause, Loss, decide_loss, describe_ending
 
 TICK_SECONDS = 0.05
 GRACE_SECONDS = 1.0
+# A cancelled run may have something to put in order; one that is late has had its time.
+CANCEL_GRACE_SECONDS = 5.0
 LEASE_SHARE = 2 / 3
 
 
@@ -121,42 +126,52 @@ class Watchdog:
         """Between the flag and the kill; with a very short lease, still well inside it."""
         return min(GRACE_SECONDS, self._lease_seconds / 6)
 
+    @property
+    def _cancel_grace_seconds(self) -> float:
+        return min(CANCEL_GRACE_SECONDS, self._lease_seconds / 6)
+
     def _guard(self, snapshot: Snapshot, now_ns: int) -> None:
-        """Flag, let live, or kill one group."""
+        """Flag, let live, or kill one group. Of two reasons to kill it the one that is due first counts."""
         doom = self._dooms.get(snapshot.seat)
         if doom is not None and not _still_stands(doom, snapshot):
             del self._dooms[snapshot.seat]
             doom = None
-        doom = doom or self._doom(snapshot, now_ns)
-        if doom is not None and now_ns >= doom.kill_at_ns and not doom.is_killed:
+        if doom is not None and doom.is_killed:
+            return
+        found = self._doom(snapshot, now_ns)
+        if found is not None and (doom is None or found.kill_at_ns < doom.kill_at_ns):
+            self._dooms[snapshot.seat] = doom = found
+        if doom is not None and now_ns >= doom.kill_at_ns:
             self._dooms[snapshot.seat] = replace(doom, is_killed=True)
             log_event("child_killed", level="warning", child=snapshot.pid, reason=doom.cause)
-            _kill(snapshot.pid)
+            kill(snapshot.pid)
+            crash_point("watchdog.killed")
 
     def _doom(self, snapshot: Snapshot, now_ns: int) -> _Doom | None:
         """Whether something about this group must end, and when; flags it."""
         place, running = _running(snapshot)
         grace_ns = int(self._grace_seconds * NANOSECONDS)
         if self._board.is_stopping and snapshot.jobs:
-            flagged, doom = range(len(snapshot.jobs)), _Doom(snapshot.sequence, -1, "stopped", now_ns + grace_ns)
-            flag = Flag.STOP
-        elif running is None:
+            return self._let_go(snapshot, now_ns + grace_ns)
+        if running is None:
             return None
-        elif running.flags & Flag.LOST:
-            flagged, doom = range(0), _Doom(snapshot.sequence, place, "lost", now_ns + grace_ns)
-            flag = Flag.LOST
-        elif now_ns >= running.started_ns + running.timeout_seconds * NANOSECONDS:
-            flagged, doom = range(place, place + 1), _Doom(snapshot.sequence, place, "deadline", now_ns + grace_ns)
-            flag = Flag.DEADLINE
-        elif now_ns >= (kill_at_ns := self._self_stop_ns(snapshot)) - grace_ns:
-            flagged, doom = range(len(snapshot.jobs)), _Doom(snapshot.sequence, -1, "stopped", kill_at_ns)
-            flag = Flag.STOP
-        else:
-            return None
-        for position in flagged:
-            self._board.raise_flag(snapshot, position, flag)
-        self._dooms[snapshot.seat] = doom
-        return doom
+        if running.flags & Flag.LOST:
+            return _Doom(snapshot.sequence, place, "lost", now_ns + grace_ns)
+        if now_ns >= running.started_ns + running.timeout_seconds * NANOSECONDS:
+            self._board.raise_flag(snapshot, place, Flag.DEADLINE)
+            return _Doom(snapshot.sequence, place, "deadline", now_ns + grace_ns)
+        if now_ns >= (kill_at_ns := self._self_stop_ns(snapshot)) - grace_ns:
+            return self._let_go(snapshot, kill_at_ns)
+        if running.flags & Flag.CANCEL:
+            # Flagged by the lease keeper, which learned of it.
+            kill_at_ns = now_ns + int(self._cancel_grace_seconds * NANOSECONDS)
+            return _Doom(snapshot.sequence, place, "cancelled", kill_at_ns)
+        return None
+
+    def _let_go(self, snapshot: Snapshot, kill_at_ns: int) -> _Doom:
+        for position in range(len(snapshot.jobs)):
+            self._board.raise_flag(snapshot, position, Flag.STOP)
+        return _Doom(snapshot.sequence, -1, "stopped", kill_at_ns)
 
     def _self_stop_ns(self, snapshot: Snapshot) -> int:
         """When a group must be gone whose lease could not be renewed: well before somebody else may take its jobs."""
@@ -171,15 +186,21 @@ class Watchdog:
         if snapshot is None:
             log_event("board_torn", level="error", child=pid)
         elif not snapshot.jobs:
-            log_event("child_ended", child=pid, reason=ending)
+            log_event("child_ended", child=pid, reason=self._reason_of_quiet_end(ending))
         else:
             is_ours = doom is not None and doom.is_killed and doom.sequence == snapshot.sequence
-            cause = doom.cause if doom is not None and is_ours else "died"
-            self._keeper.add_loss(decide_loss(snapshot, cause=cause, ending=ending, now_ns=time.monotonic_ns()))
+            cause, place = (doom.cause, doom.place) if doom is not None and is_ours else ("died", -1)
+            now_ns = time.monotonic_ns()
+            self._keeper.add_loss(decide_loss(snapshot, cause=cause, place=place, ending=ending, now_ns=now_ns))
             log_event("child_died", level="warning", child=pid, reason=cause, count=len(snapshot.jobs))
+        crash_point("watchdog.buried")
         self._board.clear(index)
         self._on_death()
         return True
+
+    def _reason_of_quiet_end(self, ending: str) -> str:
+        """In an orderly stop Celery's pool ends the children and reaps them first, and their status with them."""
+        return "stopped with its worker" if ending == UNKNOWN_ENDING and self._should_stop() else ending
 
 
 def _still_stands(doom: _Doom, snapshot: Snapshot) -> bool:
@@ -207,8 +228,8 @@ def _ending(pid: int) -> str | None:
     return describe_ending(status.si_status, was_signal=status.si_code != os.CLD_EXITED)
 
 
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+def kill(pid: int) -> None:
+    """Kill a pool process. 0 is an empty seat, and never this process's own group."""
+    if pid:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

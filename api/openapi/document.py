@@ -84,13 +84,13 @@ def _addresses() -> Iterator[tuple[str, dict[str, type[ApiView]]]]:
 
 
 def _operation(address: str, view: type[ApiView], declaration: Operation) -> dict[str, Any]:
-    scopes = sorted(view.required_scopes)
+    scopes, others = sorted(view.required_scopes), sorted(view.other_scopes)
     described: dict[str, Any] = {
         "operationId": view.__name__[0].lower() + view.__name__[1:],
         "summary": declaration.summary,
-        "description": _description(declaration, scopes),
+        "description": _description(declaration, scopes, view),
         "tags": [declaration.tag],
-        "security": [{SECURITY_SCHEME: scopes}] if scopes else [],
+        "security": [{SECURITY_SCHEME: way} for way in (scopes, others) if way],
         **({"x-required-scopes": scopes} if scopes else {}),
     }
     parameters = [*_path_parameters(address), *map(_parameter, declaration.parameters)]
@@ -107,9 +107,17 @@ def _operation(address: str, view: type[ApiView], declaration: Operation) -> dic
     return described
 
 
-def _description(declaration: Operation, scopes: list[str]) -> str:
-    needed = f"Needs the scope {' and '.join(f'`{scope}`' for scope in scopes)}." if scopes else "Needs no key."
+def _description(declaration: Operation, scopes: list[str], view: type[ApiView]) -> str:
+    needed = f"Needs the scope {_list_scopes(scopes)}." if scopes else "Needs no key."
+    if view.other_scopes:
+        needed = f"Needs the scope {_list_scopes(scopes)}, or {_list_scopes(sorted(view.other_scopes))}."
+    if view.needs_every_queue:
+        needed += " Not for keys that are limited to queues."
     return f"{declaration.description}\n\n{needed}".strip()
+
+
+def _list_scopes(scopes: list[str]) -> str:
+    return " and ".join(f"`{scope}`" for scope in scopes)
 
 
 def _path_parameters(address: str) -> list[dict[str, Any]]:

@@ -6,12 +6,13 @@ INTRODUCTION = """\
 A self-hosted, multi-tenant job-processing service: post a job, have it run within your tenant's limits, and be called
 back, signed, when it ends.
 
-**Keys.** `Authorization: Bearer js_live_…` on every operation under `/v1` but this document. Each operation names the
-scopes that the key needs.
+**Keys.** `Authorization: Bearer js_live_…` on every operation under `/v1` but this document and the later ends, whose
+addresses are themselves the right to them. Each operation names the scopes that the key needs.
 
 **Values.** JSON in UTF-8. Times are RFC 3339, shown in UTC. Durations are whole numbers with the unit in their name. A
-member that is null counts as not given. Unknown members and unknown query parameters are refused. A body is nested at
-most 100 deep, and no object in it names a member twice.
+member that is null counts as not given, unless its operation says otherwise. Unknown members and unknown query
+parameters are refused. A body is nested at most 100 deep, holds at most 1,000,000 objects and arrays, and no object in
+it names a member twice.
 
 **Answers grow.** An object may get new members: ignore those that you do not know.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from api.openapi.declaration import Operation, ref
-from api.openapi.parameters import HEADERS, PROBLEM_HEADERS
+from api.openapi.parameters import HEADERS, OCCASIONAL_HEADERS, PROBLEM_HEADERS
 from api.openapi.schemas.problems import one_problem_of, problem_example, problem_name
 from api.problems import MEDIA_TYPE, PROBLEM_TYPES
 
@@ -62,7 +62,8 @@ def _any_of(codes: list[str]) -> dict[str, Any]:
 
 def _headers(codes: list[str]) -> dict[str, Any]:
     own = [PROBLEM_HEADERS.get(code, ()) for code in codes]
-    names = ["X-Request-Id", *dict.fromkeys(name for names in own for name in names)]
+    told = [*own, *(OCCASIONAL_HEADERS.get(code, ()) for code in codes)]
+    names = ["X-Request-Id", *dict.fromkeys(name for names in told for name in names)]
     return {
         # One that comes with some of the problems only is not promised.
         name: {"$ref": f"#/components/headers/{name}"}

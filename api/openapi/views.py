@@ -10,6 +10,7 @@ from django.http import HttpResponse, HttpResponseBase
 from django.utils.cache import get_conditional_response
 from rest_framework.request import Request
 
+from api.queries import read_no_parameters
 from api.rendering import ApiRenderer
 from api.views import PublicView
 
@@ -24,6 +25,7 @@ _HEADERS = {
 class ReadDocument(PublicView):
     def get(self, request: Request) -> HttpResponseBase:
         """The document; 304 when the client has it already."""
+        read_no_parameters(request)
         content, etag = _read()
         answer = HttpResponse(content, content_type=ApiRenderer.media_type, headers={**_HEADERS, "ETag": etag})
         return get_conditional_response(request._request, etag=etag, response=answer) or answer

@@ -3,8 +3,9 @@
 
 It verifies every request (Standard Webhooks, v1), counts the words of `payload.text` for `job.run`, and prints and
 keeps the events `job.completed`, `job.discarded` and `job.cancelled`. A request that comes again is not worked twice.
+At `/later` it answers `job.run` at once, works on a thread of its own, and completes the job when it is done.
 
-    python deploy/examples/receiver.py --secret whsec_… --port 9000 [--log events.jsonl]
+    python deploy/examples/receiver.py --secret whsec_… --port 9000 [--log events.jsonl] [--requests requests.jsonl]
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import re
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,6 +30,7 @@ from typing import Any
 TOLERANCE_SECONDS = 300
 MAX_BODY_BYTES = 2 * 1024 * 1024
 REMEMBERED_ANSWERS = 10_000
+COMPLETE_TRIES = 5
 
 
 class Refused(Exception):
@@ -81,17 +85,53 @@ def count_text(payload: Any) -> dict[str, Any]:
     }
 
 
-class Desk:
-    """What the receiver knows: its key, the answers it gave, and where events go."""
+def complete(url: str, completion: dict[str, Any], *, pause_seconds: float = 1.0) -> int:
+    """POST what the run came to; the status. Tried again while the service is away: it may have been restarted."""
+    # Its scheme is that of the service's own address, as `answer_later` saw to.
+    request = urllib.request.Request(  # noqa: S310
+        url, json.dumps(completion).encode(), {"Content-Type": "application/json"}, method="POST"
+    )
+    status = 0
+    for left in reversed(range(COMPLETE_TRIES)):
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # nosec B310
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            status = error.code
+        except OSError:
+            status = 0
+        if 400 <= status < 500 and status != 429:
+            # 409 lease-lost: it was taken before, or the run is not ours any more. Nothing is to be done about it.
+            return status
+        if left:
+            time.sleep(pause_seconds)
+    return status
 
-    def __init__(self, key: bytes, log: Path | None) -> None:
+
+class Desk:
+    """What the receiver knows: its key, the answers it gave, where events and requests go, and whom it works for."""
+
+    def __init__(
+        self,
+        key: bytes,
+        log: Path | None,
+        requests: Path | None = None,
+        *,
+        service: str = "http://127.0.0.1:8000",
+    ) -> None:
         self._key = key
         self._log = log
+        self._requests = requests
+        self._service = service.rstrip("/") + "/"
         self._answers: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
     def answer(self, headers: Mapping[str, str], body: bytes) -> bytes:
         """The JSON to answer with. Raises `Refused`."""
+        if self._requests is not None:
+            # As it came, before it is believed: for a look at what the service sends, or a check of your own.
+            with self._lock:
+                _append(self._requests, {"headers": dict(headers), "body": body.decode(errors="replace")})
         message_id = verify(self._key, headers, body, now=time.time())
         try:
             message = json.loads(body)
@@ -105,19 +145,34 @@ class Desk:
                 self._remember(message_id, self._work(message_id, kind, data, message))
             return self._answers[message_id]
 
+    def answer_later(self, headers: Mapping[str, str], body: bytes) -> bytes | None:
+        """Begin the work of a `job.run` on a thread; None when it will complete the job. Raises `Refused`."""
+        url = headers.get("job-complete-url", "")
+        verify(self._key, headers, body, now=time.time())
+        # Headers are not signed: the result goes to nobody but the service that we know.
+        if not url.startswith(self._service):
+            return self.answer(headers, body)
+        threading.Thread(target=self._complete, args=(url, headers, body), daemon=True).start()
+        return None
+
+    def _complete(self, url: str, headers: Mapping[str, str], body: bytes) -> None:
+        completion: dict[str, Any]
+        try:
+            completion = {"outcome": "completed", "result": json.loads(self.answer(headers, body))}
+        except Refused as refusal:
+            error = {"code": "refused", "message": refusal.sentence}
+            completion = {"outcome": "failed", "error": error, "permanent": refusal.is_permanent}
+        print(f"{completion['outcome']} {headers['webhook-id']}: {complete(url, completion)}", flush=True)
+
     def _work(self, message_id: str, kind: str, data: Any, message: Any) -> bytes:
         if kind == "job.run":
             result = count_text(data.get("payload") if isinstance(data, dict) else None)
             print(f"job.run {message_id}: {result['words']} words", flush=True)
             return json.dumps(result).encode()
-        self._keep({"webhook_id": message_id, **message})
+        if self._log is not None:
+            _append(self._log, {"webhook_id": message_id, **message})
         print(f"{kind} {message_id}", flush=True)
         return b'{"received": true}'
-
-    def _keep(self, event: dict[str, Any]) -> None:
-        if self._log is not None:
-            with self._log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(event) + "\n")
 
     def _remember(self, message_id: str, answer: bytes) -> None:
         self._answers[message_id] = answer
@@ -125,10 +180,17 @@ class Desk:
             self._answers.popitem(last=False)
 
 
+def _append(path: Path, entry: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+
+
 class Receiver(ThreadingHTTPServer):
     """The server: one thread per connection."""
 
     daemon_threads = True
+    # Jobs come many at once.
+    request_queue_size = 512
 
     def __init__(self, address: tuple[str, int], desk: Desk) -> None:
         super().__init__(address, Handler)
@@ -142,11 +204,21 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         try:
-            self._answer(200, self.server.desk.answer(self._lower_headers(), self._read_body()))
+            headers, body = self._lower_headers(), self._read_body()
+            is_later = self.path == "/later"
+            answer = (
+                self.server.desk.answer_later(headers, body) if is_later else self.server.desk.answer(headers, body)
+            )
+            if answer is None:
+                self._answer(202, b"{}", Job_Completion="async")
+            else:
+                self._answer(200, answer)
         except Refused as refusal:
             print(f"refused with {refusal.status}: {refusal.sentence}", flush=True)
             self._answer(
-                refusal.status, json.dumps({"error": refusal.sentence}).encode(), is_permanent=refusal.is_permanent
+                refusal.status,
+                json.dumps({"error": refusal.sentence}).encode(),
+                **({"Job_Retry": "false"} if refusal.is_permanent else {}),
             )
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it so)
@@ -165,12 +237,12 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(413, "The body is too large.")
         return self.rfile.read(int(length))
 
-    def _answer(self, status: int, body: bytes, *, is_permanent: bool = False) -> None:
+    def _answer(self, status: int, body: bytes, **headers: str) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
-        if is_permanent:
-            self.send_header("Job-Retry", "false")
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(body)
 
@@ -180,7 +252,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--secret", required=True, help="the tenant's signing secret, whsec_…")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9000)
+    parser.add_argument("--service", default="http://127.0.0.1:8000", help="where jobs are completed later")
     parser.add_argument("--log", type=Path, help="a file that gets one JSON line per event")
+    parser.add_argument("--requests", type=Path, help="a file that gets one JSON line per request, as it came")
     options = parser.parse_args(arguments)
     try:
         key = read_secret(options.secret)
@@ -188,7 +262,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     try:
-        receiver = Receiver((options.host, options.port), Desk(key, options.log))
+        desk = Desk(key, options.log, options.requests, service=options.service)
+        receiver = Receiver((options.host, options.port), desk)
     except (OSError, OverflowError) as error:
         print(f"Port {options.port} on {options.host} cannot be used: {error}.", file=sys.stderr)
         return 1

@@ -5,6 +5,7 @@ A total timeout ends such a peer too, but until then it would keep the event loo
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from aiohttp import StreamReader
@@ -26,6 +27,16 @@ class LimitedAnswer(ResponseHandler):
     _raw_bytes = 0
     _interim_answers = 0
     _is_answered = True
+    _kept_until = 0.0
+
+    @property
+    def should_close(self) -> bool:
+        """Whether the connection ends with its answer: unless it was told otherwise, it does."""
+        return time.monotonic() > self._kept_until or super().should_close
+
+    def keep(self, seconds: float) -> None:
+        """From now on and for so long, let another request use the connection after each answer."""
+        self._kept_until = time.monotonic() + seconds
 
     def set_response_params(self, **params: Any) -> None:
         """Start waiting for the answer to a new request."""

@@ -1,4 +1,8 @@
-"""Why a request had no answer: one coarse word and one sentence, neither of which tells an address or a network."""
+"""Why a request had no answer: one coarse word and one sentence, neither of which tells an address or a network.
+
+What a name leads to is told to nobody. A name without an address and a name with a forbidden one are the same failure:
+else a stranger could ask the operator's name server which names exist inside.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ ErrorClass = Literal["refused", "dns", "connect", "tls", "timeout", "disconnecte
 
 _SENTENCES: dict[ErrorClass, str] = {
     "refused": "The service does not dial this URL.",
-    "dns": "The host name could not be resolved.",
+    "dns": "The host name leads to no address that the service dials.",
     "connect": "No connection could be made.",
     "tls": "The secure connection could not be made; check the certificate and the TLS version.",
     "timeout": "There was no complete answer in time.",
@@ -23,6 +27,9 @@ _SENTENCES: dict[ErrorClass, str] = {
     "protocol": "The answer was not valid HTTP.",
     "too-large": "The answer's header was too large.",
 }
+
+# Rules that judge what the DNS answered. The rule of schemes and ports is none: it breaks at public addresses only.
+_ANSWER_RULES = frozenset(("address", "name", "own"))
 
 
 class EgressFailed(JobserviceError):
@@ -35,12 +42,16 @@ class EgressFailed(JobserviceError):
         self.error_class: ErrorClass = error_class
 
 
-def classify_error(error: Exception) -> EgressFailed:
-    """The failure that an error of aiohttp, of the system or of the guard stands for."""
+def classify_error(error: Exception, *, is_looked_up: bool = False) -> EgressFailed:
+    """The failure that an error of aiohttp, of the system or of the guard stands for.
+
+    `is_looked_up` says that a refusal judges the answer to a lookup, not what the tenant wrote.
+    """
     if isinstance(error, EgressFailed):
         return error
     if isinstance(error, EgressRefused):
-        return EgressFailed("refused", error.detail)
+        is_hidden = is_looked_up and error.reason in _ANSWER_RULES
+        return EgressFailed("dns") if is_hidden else EgressFailed("refused", error.detail)
     return EgressFailed(_error_class(error))
 
 

@@ -11,10 +11,13 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from aiohttp import AddrInfoType, ClientConnectionResetError, ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -23,11 +26,13 @@ from aiohttp.tracing import Trace
 
 from jobservice.egress.addresses import Address, is_inside
 from jobservice.egress.answer_limits import LimitedAnswer
+from jobservice.egress.kept import IDLE_SECONDS, MOST_CONNECTIONS, MOST_SECONDS, TargetRequest
 from jobservice.egress.policy import LOOPBACK, EgressPolicy, check_address, is_inner_name, is_localhost
 from jobservice.errors import EgressRefused
 
 MAX_ADDRESSES = 8
-_LOOKUP_THREADS = 64
+# More than requests in flight, and those who were given up: nobody waits for a thread.
+_MOST_LOOKUPS = 1000
 _LOOKUP_CACHE_SECONDS = 10
 
 _refusals: ContextVar[list[EgressRefused]] = ContextVar("egress_refusals")
@@ -59,10 +64,13 @@ class Guard:
 
 
 class SystemResolver(AbstractResolver):
-    """The system's resolver on threads of its own, so that slow name servers hold up nothing but other lookups."""
+    """The system's resolver, each lookup on a thread of its own, so that slow name servers hold up no other lookup.
 
-    def __init__(self, *, threads: int = _LOOKUP_THREADS) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="egress-lookup")
+    Nothing else ends a lookup, so its thread may outlive the request, and must not keep the process from ending.
+    """
+
+    def __init__(self, *, most: int = _MOST_LOOKUPS) -> None:
+        self._room = asyncio.Semaphore(most)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -70,11 +78,40 @@ class SystemResolver(AbstractResolver):
         lookup = partial(
             socket.getaddrinfo, host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
         )
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, lookup)
-        return [_result(host, str(address[0]), port) for _, _, _, _, address in found]
+        await self._room.acquire()
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[list[Any]] = loop.create_future()
+        work = partial(self._look_up, lookup, found, loop)
+        try:
+            threading.Thread(target=work, name="egress-lookup", daemon=True).start()
+        except RuntimeError as error:
+            self._room.release()
+            raise OSError("no thread for a lookup") from error
+        return [_result(host, str(address[0]), port) for _, _, _, _, address in await found]
 
     async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Lookups under way end by themselves."""
+
+    def _look_up(
+        self, lookup: Callable[[], list[Any]], found: asyncio.Future[list[Any]], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """On the lookup's thread."""
+        answer: list[Any] | Exception
+        try:
+            answer = lookup()
+        except Exception as error:  # noqa: BLE001 (whatever it is belongs to the one who asked)
+            answer = error
+        with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+            loop.call_soon_threadsafe(self._answer, found, answer)
+
+    def _answer(self, found: asyncio.Future[list[Any]], answer: list[Any] | Exception) -> None:
+        self._room.release()
+        if found.done():
+            return
+        if isinstance(answer, Exception):
+            found.set_exception(answer)
+        else:
+            found.set_result(answer)
 
 
 class GuardedResolver(AbstractResolver):
@@ -107,13 +144,18 @@ class GuardedResolver(AbstractResolver):
 
 
 class GuardedConnector(TCPConnector):
-    """aiohttp's connector with the guard in it. Connections are kept open only when `keep_alive_seconds` is above 0."""
+    """aiohttp's connector with the guard in it. Connections of a target are kept open, `keep_alive_seconds` idle."""
 
     def __init__(
-        self, guard: Guard, *, resolver: AbstractResolver, trust: ssl.SSLContext, keep_alive_seconds: float = 0
+        self,
+        guard: Guard,
+        *,
+        resolver: AbstractResolver,
+        trust: ssl.SSLContext,
+        keep_alive_seconds: float = IDLE_SECONDS,
     ) -> None:
         self._guard = guard
-        kept = {"keepalive_timeout": keep_alive_seconds} if keep_alive_seconds > 0 else {"force_close": True}
+        self._kept: set[ResponseHandler] = set()
         super().__init__(
             resolver=GuardedResolver(guard, resolver),
             socket_factory=self._open_socket,
@@ -121,7 +163,7 @@ class GuardedConnector(TCPConnector):
             limit=0,
             limit_per_host=0,
             ttl_dns_cache=_LOOKUP_CACHE_SECONDS,
-            **kept,
+            keepalive_timeout=keep_alive_seconds,
         )
         protocol: type[ResponseHandler] = LimitedAnswer
         self._factory = partial(protocol, loop=self._loop)
@@ -158,7 +200,19 @@ class GuardedConnector(TCPConnector):
         except BaseException:
             protocol.abort()
             raise
+        self._note_dialled(req, protocol)
         return protocol
+
+    def _note_dialled(self, req: ClientRequest, protocol: ResponseHandler) -> None:
+        if not isinstance(req, TargetRequest):
+            return
+        req.is_dialled = True
+        if req.target is not None and isinstance(protocol, LimitedAnswer):
+            if len(self._kept) >= MOST_CONNECTIONS:
+                self._kept = {kept for kept in self._kept if kept.is_connected()}
+            if len(self._kept) < MOST_CONNECTIONS:
+                protocol.keep(MOST_SECONDS)
+                self._kept.add(protocol)
 
     def _check_connection(self, protocol: ResponseHandler, refused: list[EgressRefused]) -> None:
         if refused:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from yarl import URL
 
 from jobservice.egress.addresses import Address, embedded_addresses, is_inside, is_this_machine, judge_address
+from jobservice.egress.own_inbox import inbox_network, inbox_origin, is_inbox_url
 from jobservice.egress.urls import host_of, literal_address, parse_url
 from jobservice.env import Environment, Network
 from jobservice.errors import EgressRefused
@@ -33,11 +34,15 @@ class EgressPolicy:
     ports: tuple[int, ...] = (443, 8443)
     schemes: tuple[str, ...] = ("https",)
     own: tuple[tuple[str, int], ...] = ()
+    # Where the inbox of `make run` is, beside which nothing of `own` is called; empty when there is none.
+    inbox: str = ""
 
 
 def build_policy(environment: Environment) -> EgressPolicy:
     """The policy that the operator's settings ask for."""
     own = [(_bare_host(environment.host), environment.port)]
+    if environment.metrics_port:
+        own.append((_bare_host(environment.metrics_host), environment.metrics_port))
     public = URL(environment.public_url)
     if public.raw_host and public.port:
         own.append((host_of(public), public.port))
@@ -46,7 +51,13 @@ def build_policy(environment: Environment) -> EgressPolicy:
         ports=environment.egress_ports,
         schemes=environment.egress_schemes,
         own=tuple(dict.fromkeys(own)),
+        inbox=inbox_origin(environment),
     )
+
+
+def inbox_policy(policy: EgressPolicy) -> EgressPolicy:
+    """For calls to the inbox, and no others: its one address, and nothing else."""
+    return EgressPolicy(allow=(inbox_network(policy.inbox),), ports=(), schemes=())
 
 
 def check_url(text: str, policy: EgressPolicy) -> URL:
@@ -56,14 +67,17 @@ def check_url(text: str, policy: EgressPolicy) -> URL:
     dialled.
     """
     url = parse_url(text)
+    if is_inbox_url(text, policy.inbox):
+        return url
     host, port = host_of(url), url.port or 0
     address = literal_address(host)
-    if _is_own_name(policy, host, port) or (address and _is_own_address(policy, address, port)):
-        raise EgressRefused("The URL leads back to this service.", reason="own")
+    # First what is dialled at all: whether an address inside is one of this machine's is told to nobody.
     if address is not None:
         _check_literal(policy, address)
     else:
         _check_name(policy, host, scheme=url.scheme, port=port)
+    if _is_own_name(policy, host, port) or (address and _is_own_address(policy, address, port)):
+        raise EgressRefused("The URL leads back to this service.", reason="own")
     return url
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import lru_cache
+from unicodedata import is_normalized
 
 from yarl import URL
 
@@ -39,7 +40,13 @@ def parse_url(text: str) -> URL:
         raise EgressRefused("The URL must not hold a user name or password.")
     if not _AUTHORITY.fullmatch(authority) or not url.port:
         raise EgressRefused("The host or port of the URL is malformed.")
+    # Parsers differ on letters that stand for others, such as full-width ones.
+    if not is_normalized("NFKC", authority):
+        raise EgressRefused("The host of the URL must not be written with special forms of letters.")
     _check_host(url.raw_host or "", is_plain=authority.isascii())
+    # Digits of another script stay a name for the DNS, but not for whoever reads them with Python's int().
+    if (url.host or "").removesuffix(".").rpartition(".")[2].isdecimal() and literal_address(host_of(url)) is None:
+        raise EgressRefused("The host of the URL must not be a number.")
     if len(str(url)) > MAX_URL_CHARACTERS:
         raise EgressRefused(f"The URL is longer than {MAX_URL_CHARACTERS} characters when encoded.")
     return url

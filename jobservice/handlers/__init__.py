@@ -1,4 +1,4 @@
-"""Python handlers: the public API (`handler`, `Job`, `PermanentFailure`, `JobCancelled`) and the built-in ones.
+"""Python handlers: the public API, and the built-in ones. docs/handlers.md tells how to write, test and install one.
 
 from jobservice.handlers import Job, PermanentFailure, handler
 
@@ -8,7 +8,17 @@ def render_invoice(payload, job):
 """
 
 from jobservice.handlers import builtin
-from jobservice.handlers.job import Job, JobCancelled, PermanentFailure
-from jobservice.handlers.registry import handler
+from jobservice.handlers.job import Job, JobCancelled, JobSnoozed, PermanentFailure, RetryLater, RunEnded
+from jobservice.handlers.registry import RetrySettings, handler
 
-__all__ = ["Job", "JobCancelled", "PermanentFailure", "builtin", "handler"]
+__all__ = [
+    "Job",
+    "JobCancelled",
+    "JobSnoozed",
+    "PermanentFailure",
+    "RetryLater",
+    "RetrySettings",
+    "RunEnded",
+    "builtin",
+    "handler",
+]

@@ -8,22 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from jobservice.errors import Fault, Invalid, JobserviceError
-from jobservice.jobs.accept import Refused, accept_jobs
-from jobservice.jobs.field_checks import Fields
-from jobservice.jobs.submission import PayloadTooLarge, Submission, SubmissionLimits, parse_submission
+from jobservice.errors import Fault, Invalid, JobserviceError, QuotaExceeded
+from jobservice.field_checks import Fields
+from jobservice.jobs.accept import accept_jobs, find_errors
+from jobservice.jobs.store import Refused
+from jobservice.jobs.submission import Draft, PayloadTooLarge, Submission, SubmissionLimits, read_submission
+from tenants.quotas import DEFAULT_VOLUME, VolumeLimits
+from tenants.quotas import DEFAULTS as DEFAULT_QUOTAS
 
 MAX_JOBS = 1000
 MODES = ("atomic", "partial")
+# More are not shown, and a thousand jobs may have hundreds of thousands.
+MOST_FAULTS = 100
 # Where in a job the fault lies that an error without a pointer tells of.
 _PLACES = {
     "unknown-job-type": "/type",
     "forbidden": "/queue",
-    "egress-refused": "/callback_url",
-    "payload-too-large": "/payload",
+    "conflict": "/type",
+    "unique-conflict": "/unique",
 }
 
 Result = dict[str, Any] | JobserviceError
@@ -60,39 +66,82 @@ def accept_bulk(
     limits: SubmissionLimits,
     queues: Collection[str] | None = None,
     traceparent: str | None = None,
+    max_queues: int | None = DEFAULT_QUOTAS["queues"],
+    volume: VolumeLimits = DEFAULT_VOLUME,
 ) -> list[Result]:
     """Store the jobs in one transaction; per job its answer as the API shows it, or why it was refused.
 
     Raises `Invalid` with the faults of all jobs when the request is atomic and any is refused.
     """
-    parsed = [_parse(job, limits=limits, traceparent=traceparent) for job in request.jobs]
+    drafts = [read_submission(job, limits=limits, traceparent=traceparent) for job in request.jobs]
+    if request.is_atomic:
+        return _accept_all(tenant_id, drafts, queues=queues, max_queues=max_queues, volume=volume)
+    parsed = [_accept(draft) for draft in drafts]
     right = [item for item in parsed if isinstance(item, Submission)]
-    if request.is_atomic and len(right) < len(parsed):
-        raise _refusal([None if isinstance(item, Submission) else item for item in parsed])
-    try:
-        stored = iter(accept_jobs(tenant_id, right, queues=queues, is_atomic=request.is_atomic))
-    except Refused as refused:
-        raise _refusal(refused.errors) from None
+    stored = iter(accept_jobs(tenant_id, right, queues=queues, is_atomic=False, max_queues=max_queues, limits=volume))
     return [next(stored) if isinstance(item, Submission) else item for item in parsed]
 
 
-def _parse(job: object, *, limits: SubmissionLimits, traceparent: str | None) -> Submission | JobserviceError:
+def _accept(draft: Draft) -> Submission | JobserviceError:
     try:
-        return parse_submission(job, limits=limits, traceparent=traceparent)
+        return draft.accept()
     except JobserviceError as error:
         return error
 
 
-def _refusal(errors: Sequence[JobserviceError | None]) -> JobserviceError:
+def _accept_all(
+    tenant_id: UUID,
+    drafts: Sequence[Draft],
+    *,
+    queues: Collection[str] | None,
+    max_queues: int | None,
+    volume: VolumeLimits,
+) -> list[Result]:
+    if any(draft.faults for draft in drafts):
+        raise _refuse_all(drafts, _find_other_errors(tenant_id, drafts, queues=queues, max_queues=max_queues))
+    submissions = [draft.accept() for draft in drafts]
+    try:
+        return accept_jobs(tenant_id, submissions, queues=queues, is_atomic=True, max_queues=max_queues, limits=volume)
+    except Refused as refused:
+        raise _refuse_all(drafts, refused.errors) from None
+
+
+def _find_other_errors(
+    tenant_id: UUID, drafts: Sequence[Draft], *, queues: Collection[str] | None, max_queues: int | None
+) -> list[list[JobserviceError]]:
+    """What would refuse each job besides the faults of its fields, so that one answer names everything."""
+    submissions = [draft.submission for draft in drafts]
+    named = [submission for submission in submissions if submission is not None and submission.type]
+    errors = iter(find_errors(tenant_id, named, queues=queues, max_queues=max_queues))
+    return [next(errors) if submission is not None and submission.type else [] for submission in submissions]
+
+
+def _refuse_all(drafts: Sequence[Draft], errors: Sequence[Sequence[JobserviceError]]) -> JobserviceError:
     """One error for all; a single job that is too large makes the request too large, as it would alone."""
-    if len(errors) == 1 and isinstance(errors[0], PayloadTooLarge):
-        return errors[0]
-    return Invalid(
-        [fault for place, error in enumerate(errors) if error is not None for fault in _faults(place, error)]
+    if len(drafts) == 1 and isinstance(alone := _accept(drafts[0]), PayloadTooLarge):
+        return alone
+    faults = (
+        Fault(f"/jobs/{place}{fault.pointer}", fault.code, fault.detail)
+        for place, draft in enumerate(drafts)
+        for fault in _faults(draft, errors[place])
     )
+    return Invalid(list(islice(faults, MOST_FAULTS)))
 
 
-def _faults(place: int, error: JobserviceError) -> list[Fault]:
+def _faults(draft: Draft, errors: Sequence[JobserviceError]) -> list[Fault]:
+    """The faults of a job's fields, then those of what the fields name, unless the field itself is wrong."""
+    wrong = tuple(fault.pointer for fault in draft.faults)
+    others = [fault for error in errors for fault in _as_faults(error)]
+    return draft.faults + [fault for fault in others if not _is_within(fault.pointer, wrong)]
+
+
+def _as_faults(error: JobserviceError) -> list[Fault]:
     if isinstance(error, Invalid):
-        return [Fault(f"/jobs/{place}{fault.pointer}", fault.code, fault.detail) for fault in error.faults]
-    return [Fault(f"/jobs/{place}{_PLACES.get(error.code, '')}", error.code, error.detail)]
+        return error.faults
+    # Of a quota of volume the job as a whole is one too many.
+    place = (error.pointer or "") if isinstance(error, QuotaExceeded) else _PLACES[error.code]
+    return [Fault(place, error.code, error.detail)]
+
+
+def _is_within(pointer: str, places: Collection[str]) -> bool:
+    return any(pointer == place or pointer.startswith(f"{place}/") for place in places)

@@ -18,19 +18,19 @@ from uuid import UUID
 from django.db import transaction
 
 from jobservice.errors import Conflict, Fault, Invalid, JobserviceError, NotFound
-from jobservice.ids import new_id
-from jobservice.jobs.field_checks import Fields
+from jobservice.field_checks import Fields
+from jobservice.ids import JOB, show_id
 from jobservice.jobs.job_search import read_job
 from jobservice.jobs.lanes import activate_lanes
 from jobservice.jobs.notifier import wake_dispatcher
 from jobservice.jobs.options import MAX_ATTEMPTS, MAX_PRIORITY
-from jobservice.jobs.representation import represent_job
-from jobservice.jobs.sealed_reads import find_blobs, open_error
+from jobservice.jobs.selectors import show_job
 from jobservice.jobs.states import PRIORITY_STEP_SECONDS, WAITING_STATES
+from jobservice.jobs.story import tell_story
 from jobservice.jobs.submission import read_due, read_tags
 from jobservice.logs import log_event
 from jobservice.statements import run_statement
-from jobservice.webhooks.events import NewEvent, insert_events
+from tenants.audit import note_act
 from tenants.context import tenant_tx
 
 _SQL = Path(__file__).resolve().parent / "sql"
@@ -90,15 +90,16 @@ def change_job(tenant_id: UUID, job_id: UUID, change: JobChange) -> dict[str, An
         row = read_job(tenant_id, job_id)
         if not moved or row is None:
             raise _refusal(row, change)
-        _tell(tenant_id, row, moved[0].changed)
+        if moved[0].changed:
+            tell_story(tenant_id, job_id, UPDATED, details={"changed": moved[0].changed})
         if moved[0].state == "available":
             activate_lanes([moved[0].lane_id])
-        blobs = find_blobs(tenant_id, [row.error_id])
         # On commit, so that the dispatcher sees the new time, however long it meant to sleep.
         transaction.on_commit(wake_dispatcher)
+        shown = show_job(tenant_id, job_id)
+        note_act(tenant_id, "job.updated", show_id(JOB, job_id), after=moved[0])
     log_event("job_changed", tenant_id=tenant_id, job_id=job_id, state=row.state)
-    error = open_error(tenant_id, row.error_id, epoch=row.error_epoch, blobs=blobs)
-    return represent_job(row, error_message=error)
+    return shown
 
 
 def _parameters(tenant_id: UUID, job_id: UUID, change: JobChange) -> dict[str, Any]:
@@ -124,22 +125,3 @@ def _refusal(row: Any | None, change: JobChange) -> JobserviceError:
         detail = f"max_attempts must be more than {failures}, for the job has been tried so often already."
         return Invalid([Fault("/max_attempts", "out-of-range", detail)])
     return JobNotWaiting("The job does not wait any more: it is claimed, runs or is over.")
-
-
-def _tell(tenant_id: UUID, row: Any, changed: list[str]) -> None:
-    if not changed:
-        return
-    event = NewEvent(
-        id=new_id(),
-        tenant_id=tenant_id,
-        job_id=row.id,
-        type=UPDATED,
-        job=represent_job(row),
-        epoch=row.epoch,
-        result_id=None,
-        error_id=None,
-        metadata_id=None,
-        callback_id=None,
-        details={"changed": changed},
-    )
-    insert_events([event])

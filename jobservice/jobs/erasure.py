@@ -27,6 +27,7 @@ from jobservice.errors import Unavailable
 from jobservice.ids import TENANT, show_id
 from jobservice.logs import log_event
 from jobservice.statements import run_statement
+from tenants.audit import note_act
 from tenants.context import set_local, tenant_tx
 from tenants.data_keys import forget_opened_keys
 from tenants.key_changes import note_key_change
@@ -34,15 +35,19 @@ from tenants.models import Tenant
 from tenants.tenancy import ERASED
 
 _SQL = Path(__file__).resolve().parent / "sql"
-# Live jobs before lanes, as a worker that records takes them; accepts hold their lane until they commit, so once the
-# lanes are gone no job is added, and the jobs are looked at again. Deliveries last: an ending job makes one.
+# Live jobs, unique keys, lanes: in the order in which whoever records or accepts takes them. Accepts hold their lane
+# until they commit, so once the lanes are gone no job is added, and the jobs and keys are looked at again. Deliveries
+# last: an ending job makes one.
 _SHREDDED = (
     "data_key",
     "api_key",
     "member",
     "signing_secret",
     "job_live",
+    "unique_claim",
     "lane",
+    "share",
+    "claim_gate",
     "job_live",
     "unique_claim",
     "delivery_live",
@@ -103,12 +108,16 @@ def _shred(tenant_id: UUID, tombstone: str) -> Counter[str]:
     with tenant_tx(tenant_id):
         set_local("lock_timeout", _LOCK_TIMEOUT)
         # The new name locks the row against everybody who refers to it, as only a change of a unique column does.
-        Tenant.objects.filter(id=tenant_id).exclude(status=ERASED).update(
-            status=ERASED, name=tombstone, erased_at=Now(), quotas={}
+        is_first = (
+            Tenant.objects.filter(id=tenant_id)
+            .exclude(status=ERASED)
+            .update(status=ERASED, name=tombstone, erased_at=Now(), quotas={}, plan=None, own_quotas={})
         )
         for table in _SHREDDED:
             removed[table] += _delete_all(tenant_id, table)
         note_key_change()
+        if is_first:
+            note_act(tenant_id, "tenant.erased", show_id(TENANT, tenant_id))
     return removed
 
 

@@ -56,18 +56,26 @@ class Survey:
     capacities: Mapping[str, Capacity]
     job_due_seconds: float | None
     delivery_due_seconds: float | None
+    token_due_seconds: float | None = None
 
     @property
     def has_due_jobs(self) -> bool:
         """Whether a scheduled or retryable job's time has come."""
         return self.job_due_seconds is not None and self.job_due_seconds <= 0
 
+    @property
+    def has_due_deliveries(self) -> bool:
+        """Whether the time has come for another try of a delivery."""
+        return self.delivery_due_seconds is not None and self.delivery_due_seconds <= 0
+
+    @property
+    def has_due_tokens(self) -> bool:
+        """Whether a lane that waits for its queue's rate may be served again."""
+        return self.token_due_seconds is not None and self.token_due_seconds <= 0
+
     def rest_seconds(self, *, most: float) -> float:
         """How long the dispatcher may rest after the round; 0 when the next due time is not known yet."""
-        times = [self.job_due_seconds]
-        if self.capacities["deliveries"].credits > 0:
-            # Without a free slot nothing due can be claimed: the worker that frees one wakes us.
-            times.append(self.delivery_due_seconds)
+        times = [self.job_due_seconds, self.token_due_seconds, self.delivery_due_seconds]
         return max(0.0, min([most, *(at for at in times if at is not None)]))
 
 
@@ -87,15 +95,25 @@ def register_worker(*, pool: str, slots: int) -> UUID:
 
 
 def beat_worker(
-    worker_id: UUID, *, slots: int, jobs_per_slot: int, run_times: Mapping[str, float], is_draining: bool
+    worker_id: UUID,
+    *,
+    slots: int,
+    jobs_per_slot: int,
+    run_times: Mapping[str, float],
+    is_draining: bool,
+    busy_slots: int | None = None,
 ) -> bool:
-    """Say that the worker lives and what it can take. False when its row is gone: register again."""
+    """Say that the worker lives and what it can take. False when its row is gone: register again.
+
+    `busy_slots` is for people to see, and None for not known.
+    """
     parameters = {
         "id": worker_id,
         "slots": slots,
         "jobs_per_slot": jobs_per_slot,
         "run_times": json.dumps(dict(run_times)),
         "is_draining": is_draining,
+        "busy_slots": busy_slots,
     }
     return bool(run_statement(_SQL / "beat_worker.sql", parameters))
 
@@ -112,6 +130,7 @@ def survey() -> Survey:
         capacities={row.pool: _capacity(row) for row in rows},
         job_due_seconds=rows[0].job_due_seconds,
         delivery_due_seconds=rows[0].delivery_due_seconds,
+        token_due_seconds=rows[0].token_due_seconds,
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from jobservice.egress.headers import check_headers
 from jobservice.egress.policy import EgressPolicy, check_url
 from jobservice.errors import EgressRefused, Fault, Invalid
-from jobservice.jobs.field_checks import is_whole
+from jobservice.field_checks import MOST_UNKNOWN, is_whole
 
 TYPE_NAME = "http.request"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -64,9 +65,8 @@ def check_http_request(request: HttpRequest, policy: EgressPolicy) -> None:
 
 
 def _field_faults(payload: dict[str, Any]) -> Iterator[Fault]:
-    for name in payload:
-        if name not in _FIELDS:
-            yield Fault(_pointer(name), "unknown-field", "http.request has no such field.")
+    for name in islice((name for name in payload if name not in _FIELDS), MOST_UNKNOWN):
+        yield Fault(_pointer(name), "unknown-field", "http.request has no such field.")
     if "url" not in payload:
         yield Fault("/payload/url", "required", "http.request needs a url.")
     elif not isinstance(payload["url"], str):

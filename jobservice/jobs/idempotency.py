@@ -17,6 +17,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
+from jobservice.crash_points import crash_point
 from jobservice.crypto.keyed_hash import keyed_hash
 from jobservice.errors import JobserviceError
 from jobservice.statements import run_statement
@@ -75,6 +76,7 @@ def claim_key(tenant_id: UUID, key: str, *, operation: str, body: object) -> Cla
     rows = run_statement(
         _SQL / "find_idempotency_key.sql", {"tenant": tenant_id, "hash": hashed, "keep_seconds": KEEP_SECONDS}
     )
+    crash_point("idempotency.claimed")
     if not rows:
         return ClaimedKey(tenant_id, hashed, fingerprint, None)
     (row,) = rows
@@ -85,17 +87,7 @@ def claim_key(tenant_id: UUID, key: str, *, operation: str, body: object) -> Cla
 
 def keep_answer(claimed: ClaimedKey, answer: KeptAnswer) -> None:
     """Store the answer under the claimed key, in the same transaction. Raises `IdempotencyKeyInUse`."""
-    plaintext = json.dumps(dict(answer.headers)).encode() + b"\n" + answer.body
-    parameters = {
-        "tenant": claimed.tenant_id,
-        "hash": claimed.hash,
-        "fingerprint": claimed.fingerprint,
-        "status": answer.status,
-        "answer": seal_column(
-            claimed.tenant_id, table=_TABLE, column=_COLUMN, row_id=_row_id(claimed.hash), plaintext=plaintext
-        ),
-        "keep_seconds": KEEP_SECONDS,
-    }
+    parameters = {**_row(claimed, answer), "keep_seconds": KEEP_SECONDS}
     try:
         kept = run_statement(_SQL / "keep_idempotency_key.sql", parameters)
     except IntegrityError:
@@ -103,6 +95,15 @@ def keep_answer(claimed: ClaimedKey, answer: KeptAnswer) -> None:
     if not kept:
         # The lock makes this impossible; were it not held, the twin's answer must stand and ours be undone.
         raise _in_use()
+    crash_point("idempotency.kept")
+
+
+def replace_answer(claimed: ClaimedKey, answer: KeptAnswer) -> None:
+    """Store the answer in place of the one that was kept when the request began, for what takes several transactions.
+
+    Of a key that has left by age, or with its tenant, nothing is kept.
+    """
+    run_statement(_SQL / "replace_idempotent_answer.sql", _row(claimed, answer))
 
 
 def prune_idempotency_keys() -> int:
@@ -116,6 +117,18 @@ def prune_idempotency_keys() -> int:
 def canonical_json(value: object) -> bytes:
     """One text for all ways to write the same JSON value: sorted members, no white space."""
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _row(claimed: ClaimedKey, answer: KeptAnswer) -> dict[str, object]:
+    plaintext = json.dumps(dict(answer.headers)).encode() + b"\n" + answer.body
+    row_id = _row_id(claimed.hash)
+    return {
+        "tenant": claimed.tenant_id,
+        "hash": claimed.hash,
+        "fingerprint": claimed.fingerprint,
+        "status": answer.status,
+        "answer": seal_column(claimed.tenant_id, table=_TABLE, column=_COLUMN, row_id=row_id, plaintext=plaintext),
+    }
 
 
 def _open(tenant_id: UUID, hashed: bytes, status: int, sealed: bytes) -> KeptAnswer:

@@ -7,19 +7,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from jobservice.egress.headers import check_headers
-from jobservice.egress.policy import check_url
-from jobservice.errors import EgressRefused, Fault, Invalid
-from jobservice.jobs.egress_policy import egress_policy
-from jobservice.jobs.field_checks import Fields, compact_json, refusal
+from jobservice.errors import Fault, Invalid
+from jobservice.field_checks import Fields, compact_json, refusal
 from jobservice.jobs.options import OPTION_FIELDS, read_options
 from jobservice.jobs.schema_compiling import Schema, compile_schema
 from jobservice.jobs.schema_document import SchemaRefused
-
-# Shown in place of every header's value; written back, it would replace the value by itself.
-MASK = "***"
-MAX_HEADERS = 50
-SIGNING = {"scheme": "v1", "own": False}
+from jobservice.target_fields import read_headers, read_url
+from jobservice.webhooks.signing_choice import DEFAULT_SIGNING, Signing, read_signing
 
 _FIELDS = frozenset({"executor", "http", "handler", "payload_schema", "defaults", "on_crash"})
 _EXECUTORS = ("http", "handler")
@@ -45,13 +39,18 @@ class HttpTarget:
 
 @dataclass(frozen=True, slots=True)
 class JobTypeSpec:
-    """A job type as it was asked for. `http` is set for the http executor, `handler` for the handler executor."""
+    """A job type as it was asked for. `http` is set for the http executor, `handler` for the handler executor.
+
+    `signing` is how its calls are signed, and the default for an executor that makes none.
+    """
 
     executor: str
     http: HttpTarget | None
     handler: str | None
     defaults: dict[str, Any]
     payload_schema: Schema | None = None
+    on_crash: str = "retry"
+    signing: Signing = field(default_factory=lambda: DEFAULT_SIGNING)
 
 
 def parse_job_type(raw: object, *, handlers: Collection[str]) -> JobTypeSpec:
@@ -64,15 +63,17 @@ def parse_job_type(raw: object, *, handlers: Collection[str]) -> JobTypeSpec:
     faults: list[Fault] = []
     fields = Fields(raw, faults=faults)
     fields.refuse_others(known=_FIELDS)
+    executor = _read_executor(fields)
+    http, signing = _read_http(fields)
     spec = JobTypeSpec(
-        executor=_read_executor(fields),
-        http=_read_http(fields),
+        executor=executor,
+        http=http,
         handler=_read_handler(fields, handlers),
         defaults=_read_defaults(fields),
         payload_schema=_read_payload_schema(fields),
+        on_crash=fields.choice("on_crash", ("retry", "discard")) or "retry",
+        signing=signing,
     )
-    if fields.choice("on_crash", ("retry", "discard")) == "discard":
-        fields.refuse("on_crash", "not-supported", "on_crash discard is not supported yet.")
     if faults:
         raise refusal(faults)
     return spec
@@ -92,45 +93,16 @@ def _read_executor(fields: Fields) -> str:
     return executor or ""
 
 
-def _read_http(fields: Fields) -> HttpTarget | None:
+def _read_http(fields: Fields) -> tuple[HttpTarget | None, Signing]:
     http = fields.fields("http")
     if http is None:
-        return None
+        return None, DEFAULT_SIGNING
     http.refuse_others(known=frozenset({"url", "headers", "signing"}))
     http.require("url")
-    url = http.text("url", max_characters=2048)
-    if url is not None:
-        try:
-            check_url(url, egress_policy())
-        except EgressRefused as error:
-            http.refuse("url", error.code, error.detail)
-    signing = http.raw.get("signing")
-    # Not equality alone: 0 equals false to Python.
-    if signing is not None and (signing != SIGNING or type(signing["own"]) is not bool):
-        http.refuse("signing", "not-supported", "Signing by anything but the tenant's default secret is not built yet.")
-    return HttpTarget(url=url or "", headers=_read_headers(http))
-
-
-def _read_headers(http: Fields) -> dict[str, str]:
-    headers = http.fields("headers")
-    if headers is None:
-        return {}
-    if len(headers.raw) > MAX_HEADERS:
-        http.refuse("headers", "too-long", f"There may be at most {MAX_HEADERS} headers.")
-        return {}
-    values: dict[str, str] = {}
-    for name, value in headers.raw.items():
-        if not isinstance(value, str):
-            headers.refuse(name, "wrong-type", "A header's value must be a string.")
-        elif value == MASK:
-            headers.refuse(name, "bad-format", "This is how a hidden value is shown; send the value itself.")
-        else:
-            values[name] = value
-    try:
-        check_headers(values)
-    except EgressRefused as error:
-        http.refuse("headers", "bad-format", error.detail)
-    return values
+    url = read_url(http, "url")
+    # A type is replaced as a whole, so what is shown of it can be sent back.
+    signing = read_signing(http, "signing", is_shown_too=True) or DEFAULT_SIGNING
+    return HttpTarget(url=url or "", headers=read_headers(http, "headers")), signing
 
 
 def _read_handler(fields: Fields, handlers: Collection[str]) -> str | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from jobservice.crash_points import crash_point
 from jobservice.crypto.message_mac import Ref
-from jobservice.jobs.lanes import activate_lanes
-from jobservice.jobs.outcomes import RetryPolicy, StartedJob
+from jobservice.jobs.outcomes import HoldReason, StartedJob
+from jobservice.jobs.runs import run_from
+from jobservice.jobs.settle import settle_without_outcome, tell_settled
+from jobservice.jobs.unique_claims import release_started
 from jobservice.logs import log_event
 from jobservice.statements import run_statement
 from tenants.context import tenants_tx
@@ -27,7 +30,7 @@ class Renewal:
 
 
 def start_jobs(refs: Sequence[Ref], *, worker_id: UUID, group_id: UUID, lease_seconds: float) -> list[StartedJob]:
-    """Start the group: those jobs still dispatched under the epoch the message names, in the message's order.
+    """Start the group: jobs still dispatched under the epoch the message names, each once, in the message's order.
 
     The others were cancelled, taken back or already started; the message is a hint and they are simply left out.
     One transaction; `started_at` of each is the database's clock.
@@ -37,12 +40,16 @@ def start_jobs(refs: Sequence[Ref], *, worker_id: UUID, group_id: UUID, lease_se
             _SQL / "start_jobs.sql",
             {**_arrays(refs), "worker": worker_id, "group": group_id, "lease_seconds": lease_seconds},
         )
+        crash_point("start.before_commit")
         ours = {"tenants": [row.tenant_id for row in started], "jobs": [row.job_id for row in started]}
         rows = run_statement(_SQL / "read_started_jobs.sql", ours) if started else []
-    jobs = {row.job_id: _started_job(row) for row in rows}
+        release_started(rows)
+    crash_point("start.after_commit")
+    jobs = {(row.job_id, row.epoch): run_from(row, sealed_payload=bytes(row.sealed_payload)) for row in rows}
     for job in jobs.values():
         _tell_started(job)
-    return [jobs[ref.id] for ref in refs if ref.id in jobs]
+    tell_refused("start", refs, kept=jobs)
+    return [jobs[key] for key in dict.fromkeys((ref.id, ref.epoch) for ref in refs) if key in jobs]
 
 
 def renew_leases(refs: Sequence[Ref], *, worker_id: UUID, lease_seconds: float) -> Renewal:
@@ -51,18 +58,42 @@ def renew_leases(refs: Sequence[Ref], *, worker_id: UUID, lease_seconds: float) 
         rows = run_statement(
             _SQL / "renew_leases.sql", {**_arrays(refs), "worker": worker_id, "lease_seconds": lease_seconds}
         )
+    kept = frozenset((row.job_id, row.epoch) for row in rows)
+    tell_refused("renewal", refs, kept=kept)
     return Renewal(
-        kept=frozenset((row.job_id, row.epoch) for row in rows),
+        kept=kept,
         cancelled=frozenset((row.job_id, row.epoch) for row in rows if row.cancel_requested),
     )
 
 
-def release_jobs(refs: Sequence[Ref], *, worker_id: UUID) -> int:
-    """Give started jobs that did not run back: available at once, a new epoch, no attempt counted. The number given."""
+def release_jobs(refs: Sequence[Ref], *, worker_id: UUID, hold_reason: HoldReason | None = None) -> int:
+    """Give started jobs back: available at once, a new epoch, no attempt counted. The number given.
+
+    With a `hold_reason` they are held instead; those that somebody asked to cancel are cancelled.
+    """
     with tenants_tx(ref.tenant_id for ref in refs):
-        rows = run_statement(_SQL / "release_jobs.sql", {**_arrays(refs), "worker": worker_id})
-        activate_lanes({row.lane_id for row in rows})
-    return len(rows)
+        # Each once, for a run that is named twice is over once.
+        rows = run_statement(_SQL / "lock_executing.sql", _arrays(list(dict.fromkeys(refs))))
+        ours = [row for row in rows if row.worker_id == worker_id and not row.is_async]
+        settled = settle_without_outcome(ours, kind_of=lambda _row: "released", hold_reason=hold_reason)
+        crash_point("release.before_commit")
+    crash_point("release.after_commit")
+    for item in settled:
+        tell_settled(item)
+    tell_refused("release", refs, kept={(row.job_id, row.epoch) for row in rows if row.worker_id == worker_id})
+    return len(settled)
+
+
+def tell_refused(kind: str, refs: Sequence[Ref], *, kept: Collection[tuple[UUID, int]]) -> None:
+    """Count and tell, after the commit, those of these claims that are somebody else's by now, or nobody's.
+
+    No warning: a message may come twice, and a heartbeat ask for what was written meanwhile. Whoever must stop a run
+    for it tells that itself.
+    """
+    for ref in refs:
+        if (ref.id, ref.epoch) not in kept:
+            names = {"tenant_id": ref.tenant_id, "job_id": ref.id, "epoch": ref.epoch}
+            log_event("stale_write_refused", level="debug", kind=kind, **names)
 
 
 def _tell_started(job: StartedJob) -> None:
@@ -86,36 +117,3 @@ def _arrays(refs: Sequence[Ref]) -> dict[str, Any]:
         "jobs": [ref.id for ref in refs],
         "epochs": [ref.epoch for ref in refs],
     }
-
-
-def _started_job(row: Any) -> StartedJob:
-    return StartedJob(
-        tenant_id=row.tenant_id,
-        job_id=row.job_id,
-        epoch=row.epoch,
-        type=row.type,
-        executor=row.executor,
-        handler=row.handler,
-        queue=row.queue,
-        priority=row.priority,
-        attempt=row.attempt,
-        max_attempts=row.max_attempts,
-        crash_count=row.crash_count,
-        timeout_seconds=row.timeout_seconds,
-        retry=retry_policy_from(row.retry),
-        tags=row.tags,
-        created_at=row.created_at,
-        run_at=row.run_at,
-        started_at=row.started_at,
-        traceparent=row.traceparent,
-        payload_id=row.payload_id,
-        sealed_payload=bytes(row.sealed_payload),
-    )
-
-
-def retry_policy_from(stored: dict[str, Any]) -> RetryPolicy:
-    """The policy of a job row: a checked object whose unknown keys (of a newer version) are left out."""
-    known = {name: stored[name] for name in RetryPolicy.__slots__ if name in stored}
-    if known.get("schedule_seconds") is not None:
-        known["schedule_seconds"] = tuple(known["schedule_seconds"])
-    return RetryPolicy(**known)

@@ -13,6 +13,7 @@ import time
 
 import psycopg
 
+from jobservice.crash_points import crash_point
 from jobservice.database import connect_alone
 from jobservice.logs import log_event
 
@@ -49,6 +50,7 @@ class _Notifier(threading.Thread):
             for channel, is_wanted in self._is_wanted.items():
                 if is_wanted:
                     self._is_wanted[channel] = False
+                    crash_point("notify.before_send")
                     connection.execute(f"NOTIFY {channel}")
             time.sleep(QUIET_SECONDS)
 

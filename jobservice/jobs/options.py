@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jobservice.jobs.field_checks import Fields
+from jobservice.field_checks import Fields
 
 OPTION_FIELDS = frozenset({"queue", "priority", "timeout_seconds", "max_attempts", "retry"})
 MAX_PRIORITY = 9

@@ -2,7 +2,8 @@
 
 A schema may hold examples and is shown to whoever may read types, so it is stored in the clear. Compiled schemas are
 kept per process by the type's row and version. See schema_compiling and schema_document for what may be a schema,
-schema_engine for how a check ends in time, and schema_faults for what the client is told.
+schema_engine for how a check ends in time, schema_meter and schema_prices for what it may cost, and schema_faults for
+what the client is told.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from jobservice.errors import Conflict, Fault, Invalid, JobserviceError
 from jobservice.jobs.models import JobType
 from jobservice.jobs.schema_compiling import compile_schema
 from jobservice.jobs.schema_document import SchemaDocument, SchemaRefused
-from jobservice.jobs.schema_engine import Meter, SchemaEngine, TooComplex
+from jobservice.jobs.schema_engine import SchemaEngine
 from jobservice.jobs.schema_faults import find_faults
+from jobservice.jobs.schema_meter import Meter, TooComplex
 from tenants.context import tenant_tx
 
 # Processor seconds that a check may cost: for each payload, for each of its bytes, and once more for all of a request.
@@ -71,32 +73,34 @@ class CheckTime:
 
     def meter(self, payload_bytes: int) -> Meter:
         """The meter of one payload's check."""
-        return Meter(seconds=_own_seconds(payload_bytes) + self._spare)
+        return Meter(seconds=_own_seconds(payload_bytes) + self._spare, payload_bytes=payload_bytes)
 
     def settle(self, meter: Meter, payload_bytes: int) -> None:
         """Take from the others what a check has used beyond its own."""
         self._spare -= max(0.0, min(self._spare, meter.used_seconds - _own_seconds(payload_bytes)))
 
 
-def check_payload(job_type: TypeWithSchemas, payload: bytes, *, time: CheckTime) -> JobserviceError | None:
-    """Why the payload may not be one of the type's; None when it may. Costs next to nothing without a schema."""
+def check_payload(job_type: TypeWithSchemas, value: object, *, text: bytes, time: CheckTime) -> JobserviceError | None:
+    """Why the payload may not be one of the type's; None when it may. Costs next to nothing without a schema.
+
+    `text` is the JSON of the value.
+    """
     if not job_type.schemas:
         return None
     try:
         engines = [_find_engine(key) for key in job_type.schemas]
     except SchemaRefused:
         return Conflict("The type's payload_schema is none that this version of the service takes; put it again.")
-    value = json.loads(payload)
-    meter = time.meter(len(payload))
+    meter = time.meter(len(text))
     try:
         for engine in engines:
-            if faults := _check(engine, value, payload, meter):
+            if faults := _check(engine, value, text, meter):
                 return Invalid(faults)
     except TooComplex:
         detail = "To check it against its type's schema takes too long; send less, or simplify the schema."
         return Invalid([Fault("/payload", "too-complex", detail)])
     finally:
-        time.settle(meter, len(payload))
+        time.settle(meter, len(text))
     return None
 
 
@@ -105,8 +109,8 @@ def keep_handler_schema(name: str, engine: SchemaEngine) -> None:
     _of_handlers[name] = engine
 
 
-def _check(engine: SchemaEngine, value: object, payload: bytes, meter: Meter) -> list[Fault]:
-    if engine.document.has_unique_items and _LONG_NUMBER.search(payload) and _has_long_integer(payload):
+def _check(engine: SchemaEngine, value: object, text: bytes, meter: Meter) -> list[Fault]:
+    if engine.document.has_unique_items and _LONG_NUMBER.search(text) and _has_long_integer(text):
         # The validator compares each two of them, and that is not to be interrupted.
         detail = "Where a schema asks for unique items, integers must be between -2^63 and 2^63-1."
         return [Fault("/payload", "out-of-range", detail)]
@@ -119,16 +123,16 @@ def _own_seconds(payload_bytes: int) -> float:
     return SECONDS_PER_PAYLOAD + SECONDS_PER_BYTE * payload_bytes
 
 
-def _has_long_integer(payload: bytes) -> bool:
+def _has_long_integer(text: bytes) -> bool:
     found = False
 
-    def note(text: str) -> int:
+    def note(digits: str) -> int:
         nonlocal found
         # Longer ones are long by their length alone, and slow to read.
-        found = found or len(text) > 20 or not _MIN_INTEGER <= int(text) <= _MAX_INTEGER
+        found = found or len(digits) > 20 or not _MIN_INTEGER <= int(digits) <= _MAX_INTEGER
         return 0
 
-    json.loads(payload, parse_int=note)
+    json.loads(text, parse_int=note)
     return found
 
 

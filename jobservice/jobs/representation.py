@@ -20,6 +20,7 @@ class JobFacts(Protocol):
     attempt: int
     max_attempts: int
     crash_count: int
+    retry_of: Any
     tags: dict[str, str]
     unique_hash: bytes | None
     concurrency_hash: bytes | None
@@ -32,10 +33,22 @@ class JobFacts(Protocol):
     finished_at: datetime | None
     error_code: str | None
     cancel_requested: bool
+    progress_percent: float | None
 
 
-def represent_job(facts: JobFacts, *, error_message: str | None = None, deduplicated: bool = False) -> dict[str, Any]:
-    """The job of api.md without `payload`, `result` and `metadata`. `error_message` is the opened error text."""
+def represent_job(
+    facts: JobFacts,
+    *,
+    error_message: str | None = None,
+    progress_message: str | None = None,
+    deduplicated: bool = False,
+    waiting: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The job of api.md without `payload`, `result` and `metadata`. The messages are opened texts; `waiting` is told of
+    one job that is read alone.
+
+    Without the messages nothing sealed is in it: so it goes into events, which are stored in the clear.
+    """
     error = None if facts.error_code is None else {"code": facts.error_code, "message": error_message}
     return {
         "id": ids.show_id(ids.JOB, facts.id),
@@ -47,6 +60,7 @@ def represent_job(facts: JobFacts, *, error_message: str | None = None, deduplic
         "attempt": facts.attempt,
         "max_attempts": facts.max_attempts,
         "crash_count": facts.crash_count,
+        "retry_of": None if facts.retry_of is None else ids.show_id(ids.JOB, facts.retry_of),
         "tags": facts.tags,
         "unique_key_set": facts.unique_hash is not None,
         "concurrency_key_set": facts.concurrency_hash is not None,
@@ -58,12 +72,17 @@ def represent_job(facts: JobFacts, *, error_message: str | None = None, deduplic
         "finished_at": show_time(facts.finished_at),
         "latency_ms": _latency_ms(facts),
         "duration_ms": _milliseconds(facts.last_started_at, facts.finished_at),
-        "progress": None,
+        "progress": show_progress(facts.progress_percent, progress_message),
         "error": error,
         "cancel_requested": facts.cancel_requested,
         "deduplicated": deduplicated,
-        "waiting": None,
+        "waiting": waiting,
     }
+
+
+def show_progress(percent: float | None, message: str | None) -> dict[str, Any] | None:
+    """How far a run is; None when it did not say."""
+    return None if percent is None else {"percent": percent, "message": message}
 
 
 def show_time(moment: datetime | None) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator, ValidationError
 
-from jobservice.jobs.field_checks import compact_json
+from jobservice.field_checks import compact_json
 from jobservice.jobs.schema_document import SCHEMA_URI, SchemaRefused, escape, read_document
 from jobservice.jobs.schema_engine import SchemaEngine
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from jobservice.errors import Fault
 from jobservice.jobs.schema_document import escape
-from jobservice.jobs.schema_engine import Meter, SchemaEngine, TooComplex
+from jobservice.jobs.schema_engine import SchemaEngine
+from jobservice.jobs.schema_meter import Meter, TooComplex
 
 MAX_FAULTS = 100
 MISMATCH = "schema-mismatch"
@@ -48,6 +49,8 @@ _RULES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
 def find_faults(engine: SchemaEngine, payload: object, *, pointer: str, meter: Meter) -> list[Fault]:
     """At least one fault, at most `MAX_FAULTS`, of a payload that does not fit."""
     faults: list[Fault] = []
+    # Whatever the walk leaves out, the payload is refused.
+    meter.go_by_clock()
     with suppress(TooComplex, RecursionError):
         for fault in islice(_Walk(engine, meter).faults(0, payload, pointer), MAX_FAULTS):
             faults.append(fault)  # noqa: PERF402 (what was found before an exception counts)

@@ -111,5 +111,8 @@ SEALED_COLUMNS = (
     SealedColumn("blob", "sealed", _blob_place, marks=("kind", "epoch")),
     SealedColumn("signing_secret", "sealed", _column_place("signing_secret", "sealed")),
     SealedColumn("job_type", "http_sealed", _column_place("job_type", "http_sealed")),
+    SealedColumn("webhook_endpoint", "url_sealed", _column_place("webhook_endpoint", "url_sealed")),
+    SealedColumn("webhook_endpoint", "headers_sealed", _column_place("webhook_endpoint", "headers_sealed")),
+    SealedColumn("error_group", "message_sealed", _column_place("error_group", "message_sealed")),
     SealedColumn("idempotency_key", "answer_sealed", _answer_place, key="hash", key_type="bytea", least_key=b""),
 )

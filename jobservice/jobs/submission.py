@@ -6,22 +6,26 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
-from jobservice.egress.policy import check_url
+from jobservice.egress_policy import egress_policy
 from jobservice.errors import EgressRefused, Fault, Invalid, JobserviceError
-from jobservice.jobs.egress_policy import egress_policy
-from jobservice.jobs.field_checks import Fields, compact_json, refusal
+from jobservice.field_checks import Fields, compact_json, refusal
 from jobservice.jobs.http_request import check_http_request, parse_http_request
 from jobservice.jobs.options import OPTION_FIELDS, read_options
+from jobservice.jobs.unique_option import UNFINISHED, HeldWhile, UniqueOption, read_unique
+from jobservice.target_fields import read_url
 
 HORIZON_SECONDS = 366 * 86_400
 METADATA_BYTES = 4096
 MAX_TAGS = 16
 HTTP_REQUEST = "http.request"
 MAX_TAG_CHARACTERS = 200
+MAX_KEY_CHARACTERS = 200
 
-_NOT_BUILT = frozenset({"unique", "concurrency_key", "start_deadline_seconds"})
-_FIELDS = OPTION_FIELDS | {"type", "payload", "run_at", "delay_seconds", "tags", "callback_url", "metadata"}
+_DUE_FIELDS = frozenset({"run_at", "delay_seconds", "start_deadline_seconds"})
+_OTHER_FIELDS = {"type", "payload", "concurrency_key", "unique", "tags", "callback_url", "metadata"}
+_FIELDS = OPTION_FIELDS | _DUE_FIELDS | _OTHER_FIELDS
 # W3C Trace Context, section 3.2: version ff and ids of zeros are invalid.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -40,58 +44,117 @@ class SubmissionLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The job that another is made from, and what goes over of which only hashes are kept; None: it had none."""
+
+    job_id: UUID
+    concurrency_hash: bytes | None = field(default=None, repr=False)
+    unique_hash: bytes | None = field(default=None, repr=False)
+    unique_while: HeldWhile = UNFINISHED
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
-    """A job as it was asked for. None: not given, the job type or the service decides. `retry`: only the given keys."""
+    """A job as it was asked for. None: not given, the job type or the service decides. `retry`: only the given keys,
+    or all of it when the job is made from another.
+
+    `start_deadline_seconds` counts from when the job is due.
+    """
 
     type: str
     payload: bytes = field(default=b"null", repr=False)
+    # What `payload` is the JSON of, so that a schema's check need not parse it again.
+    payload_value: Any = field(default=None, repr=False, compare=False)
     queue: str | None = None
     priority: int | None = None
     run_at: datetime | None = None
     delay_seconds: int | None = None
+    start_deadline_seconds: int | None = None
     timeout_seconds: int | None = None
     max_attempts: int | None = None
     retry: dict[str, Any] | None = None
+    concurrency_key: str | None = field(default=None, repr=False)
     tags: dict[str, str] = field(default_factory=dict)
     callback_url: str | None = field(default=None, repr=False)
     metadata: bytes | None = field(default=None, repr=False)
     traceparent: str | None = None
+    unique: UniqueOption | None = None
+    made_from: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a body asks for as far as it can be read (None: it is no object), and every fault in it."""
+
+    submission: Submission | None
+    faults: list[Fault]
+
+    def accept(self) -> Submission:
+        """The submission when nothing is wrong with it.
+
+        Raises `PayloadTooLarge`, `EgressRefused` when the callback URL is the only fault, and `Invalid` with them all.
+        """
+        for fault in self.faults:
+            if fault.code == PayloadTooLarge.code:
+                raise PayloadTooLarge(fault.detail)
+        if self.submission is None or self.faults:
+            raise refusal(self.faults)
+        return self.submission
 
 
 def parse_submission(raw: object, *, limits: SubmissionLimits, traceparent: str | None = None) -> Submission:
     """The submission in a parsed JSON body; `traceparent` is the request's header, left out when malformed.
 
-    Raises `Invalid` with every fault, `EgressRefused` when the callback URL is the only one, and `PayloadTooLarge`.
+    Raises as `Draft.accept` does.
     """
+    return read_submission(raw, limits=limits, traceparent=traceparent).accept()
+
+
+def read_submission(raw: object, *, limits: SubmissionLimits, traceparent: str | None = None) -> Draft:
+    """What a parsed JSON body asks for, and its faults."""
     if not isinstance(raw, dict):
-        raise Invalid([Fault("", "wrong-type", "The body must be a JSON object.")])
+        return Draft(None, [Fault("", "wrong-type", "The body must be a JSON object.")])
     faults: list[Fault] = []
     fields = Fields(raw, faults=faults)
-    fields.refuse_others(known=_FIELDS, not_built=_NOT_BUILT)
+    fields.refuse_others(known=_FIELDS)
     fields.require("type")
-    payload = _read_payload(fields, limits)
     submission = Submission(
         type=fields.name("type") or "",
-        payload=payload,
+        payload=_read_payload(fields, limits),
+        payload_value=raw.get("payload"),
         **read_due(fields),
+        start_deadline_seconds=fields.integer("start_deadline_seconds", low=1, high=HORIZON_SECONDS),
         **read_options(fields),
+        concurrency_key=_read_key(fields, "concurrency_key"),
         tags=read_tags(fields),
-        callback_url=_read_callback_url(fields),
+        callback_url=read_url(fields, "callback_url"),
         metadata=_read_metadata(fields),
         traceparent=traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None,
+        unique=read_unique(fields),
     )
     if submission.type == HTTP_REQUEST:
         faults += _http_request_faults(raw.get("payload"))
-    if faults:
-        raise refusal(faults)
-    return submission
+    return Draft(submission, faults)
 
 
 def _read_payload(fields: Fields, limits: SubmissionLimits) -> bytes:
     payload = fields.json("payload") or b"null"
     if len(payload) > limits.payload_bytes:
-        raise PayloadTooLarge(f"The payload has {len(payload)} bytes; at most {limits.payload_bytes} are allowed.")
+        detail = f"The payload has {len(payload)} bytes; at most {limits.payload_bytes} are allowed."
+        fields.refuse("payload", PayloadTooLarge.code, detail)
     return payload
+
+
+def check_payload_of(type_name: str, value: object, *, limits: SubmissionLimits) -> bytes:
+    """The compact JSON of a payload that a job of this type may have, its schema apart.
+
+    Raises as `Draft.accept` does.
+    """
+    faults: list[Fault] = []
+    payload = _read_payload(Fields({"payload": value}, faults=faults), limits)
+    if type_name == HTTP_REQUEST:
+        faults += _http_request_faults(value)
+    return Draft(Submission(type_name, payload), faults).accept().payload
 
 
 def read_due(fields: Fields) -> dict[str, Any]:
@@ -126,14 +189,11 @@ def _read_tag(tags: Fields, name: str) -> str | None:
     return tags.text(name, max_characters=MAX_TAG_CHARACTERS)
 
 
-def _read_callback_url(fields: Fields) -> str | None:
-    url = fields.text("callback_url", max_characters=2048)
-    if url is not None:
-        try:
-            check_url(url, egress_policy())
-        except EgressRefused as error:
-            fields.refuse("callback_url", error.code, error.detail)
-    return url
+def _read_key(fields: Fields, name: str) -> str | None:
+    key = fields.text(name, max_characters=MAX_KEY_CHARACTERS)
+    if key == "":
+        fields.refuse(name, "out-of-range", "A key must have at least one character.")
+    return key
 
 
 def _http_request_faults(payload: object) -> list[Fault]:

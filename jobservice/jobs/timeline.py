@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from jobservice import ids
-from jobservice.jobs.cursors import CursorScope
+from jobservice.cursors import CursorScope
 from jobservice.jobs.job_search import read_job
 from jobservice.jobs.models import Attempt
-from jobservice.jobs.representation import show_time
-from jobservice.jobs.sealed_reads import find_blobs, open_error
+from jobservice.jobs.reports import LOG, PROGRESS
+from jobservice.jobs.representation import show_progress, show_time
+from jobservice.jobs.sealed_reads import find_blobs, open_error, open_report
 from jobservice.jobs.selectors import Page
 from jobservice.webhooks.models import DeliveryAttempt, Event
 from tenants.context import tenant_tx
+from tenants.models import Blob
 
 WORKER = "wrk"
 
@@ -43,11 +46,8 @@ def list_attempts(tenant_id: UUID, job_id: UUID, *, limit: int, cursor: str | No
         if cursor is not None:
             attempts = attempts.filter(id__lt=UUID(bytes=scope.read(cursor)))
         found = list(attempts[: limit + 1])
-        blobs = find_blobs(tenant_id, [attempt.error_id for attempt in found[:limit]])
-    data = [
-        _show_attempt(attempt, open_error(tenant_id, attempt.error_id, epoch=attempt.epoch, blobs=blobs))
-        for attempt in found[:limit]
-    ]
+        blobs = find_blobs(tenant_id, [blob_id for attempt in found[:limit] for blob_id in _sealed_in(attempt)])
+    data = [_show_attempt(attempt, blobs) for attempt in found[:limit]]
     return Page(data, scope.show(found[limit - 1].id.bytes) if len(found) > limit else None)
 
 
@@ -69,7 +69,14 @@ def list_events(tenant_id: UUID, job_id: UUID, *, limit: int, cursor: str | None
     return Page(data, scope.show((seen + limit).to_bytes(16)) if has_more else None)
 
 
-def _show_attempt(attempt: Attempt, message: str | None) -> dict[str, Any]:
+def _sealed_in(attempt: Attempt) -> tuple[UUID | None, ...]:
+    return attempt.error_id, attempt.progress_id, attempt.log_id
+
+
+def _show_attempt(attempt: Attempt, blobs: Mapping[UUID, Blob]) -> dict[str, Any]:
+    tenant_id, epoch = attempt.tenant_id, attempt.epoch
+    message = open_error(tenant_id, attempt.error_id, epoch=epoch, blobs=blobs)
+    progress = open_report(tenant_id, attempt.progress_id, kind=PROGRESS, epoch=epoch, blobs=blobs)
     return {
         "id": ids.show_id(ids.ATTEMPT, attempt.id),
         "number": attempt.number,
@@ -79,8 +86,8 @@ def _show_attempt(attempt: Attempt, message: str | None) -> dict[str, Any]:
         "finished_at": show_time(attempt.finished_at),
         "outcome": attempt.outcome,
         "error": None if attempt.error_code is None else {"code": attempt.error_code, "message": message},
-        "progress": None,
-        "log": None,
+        "progress": show_progress(attempt.progress_percent, progress),
+        "log": open_report(tenant_id, attempt.log_id, kind=LOG, epoch=epoch, blobs=blobs),
     }
 
 

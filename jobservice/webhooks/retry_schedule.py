@@ -20,5 +20,5 @@ def next_delivery_delay(attempt: int, draw: float | None = None) -> float | None
     if attempt > len(_SCHEDULE) + _DAILY_TRIES:
         return None
     base = _SCHEDULE[attempt - 1] if attempt <= len(_SCHEDULE) else _DAY
-    moved = random.random() if draw is None else draw  # noqa: S311 (spreads load, hides nothing)
+    moved = random.random() if draw is None else draw  # noqa: S311 (spreads load, hides nothing)  # nosec B311
     return base * (1 + _JITTER * (2 * moved - 1))

@@ -28,7 +28,7 @@ RETURNS TABLE (
   tenant_name text, tenant_status text, tenant_quotas jsonb
 )
 -- Runs as the owner: the only read that happens before a tenant is known, and it needs the key's own id.
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT k.id, k.tenant_id, k.secret_hash,
          CASE WHEN k.previous_valid_until > clock_timestamp() THEN k.previous_secret_hash END,
          k.scopes, k.queues, k.cidrs, k.expires_at,

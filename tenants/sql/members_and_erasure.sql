@@ -24,7 +24,7 @@ CREATE FUNCTION refuse_erased_tenant() RETURNS trigger
 -- Whoever adds a row of a tenant while it is being erased waits here for the erasure, and is then refused. Runs as the
 -- owner, because the runtime roles may not lock a tenant. On tables that seldom grow, and on the lane that every
 -- accepted job needs; see `refuse_erased` in tenants/rls.py.
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   PERFORM FROM tenant WHERE id = NEW.tenant_id AND status <> 'erased' FOR KEY SHARE;
   IF NOT FOUND THEN

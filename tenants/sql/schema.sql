@@ -74,7 +74,7 @@ RETURNS TABLE (
   tenant_name text, tenant_status text, tenant_quotas jsonb
 )
 -- Runs as the owner: the only read that happens before a tenant is known, and it needs the key's own id.
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT k.id, k.tenant_id, k.secret_hash, k.scopes, k.queues, k.cidrs,
          k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp()),
          t.name, t.status, t.quotas
@@ -95,7 +95,7 @@ $$;
 CREATE FUNCTION make_partitions(ahead integer DEFAULT 3) RETURNS integer
 -- Makes the week partitions of every table partitioned by id, from this week to `ahead` weeks ahead; the number made.
 -- Runs as the owner, because only it may attach partitions: the dispatcher's maintenance calls it.
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE parent text; monday timestamptz; made integer := 0; child text;
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtext('make_partitions'));

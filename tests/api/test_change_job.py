@@ -44,7 +44,8 @@ def test_every_value_that_may_change_does(api: Any, tenant: Any) -> None:
     assert answer.status_code == 200
     expected = {"priority": 4, "run_at": run_at, "tags": {"b": "3", "c": "4"}, "max_attempts": 7, "state": "scheduled"}
     assert answer.json() == {**job, **expected, "available_at": None}
-    assert api.get(f"/v1/jobs/{job['id']}", key=tenant.api_key).json() == answer.json()
+    read = api.get(f"/v1/jobs/{job['id']}", key=tenant.api_key).json()
+    assert {**read, "waiting": None} == answer.json()
     assert set(JobTag.objects.filter(job_id=job_uuid(job)).values_list("name", "value")) == {("b", "3"), ("c", "4")}
     found = api.get("/v1/jobs?tag=c:4&priority=4", key=tenant.api_key).json()["data"]
     assert [one["id"] for one in found] == [job["id"]]
@@ -113,7 +114,9 @@ def test_the_time_of_a_retryable_job_is_that_of_its_next_try(api: Any, tenant: A
 
 def test_a_suspended_job_stays_suspended(api: Any, tenant: Any) -> None:
     job = make_job(tenant)
-    LiveJob.objects.filter(job_id=job_uuid(job)).update(state="suspended", suspended_reason="crashed three times")
+    LiveJob.objects.filter(job_id=job_uuid(job)).update(
+        state="suspended", suspended_reason="crashes", attempt=3, crash_count=3
+    )
     answer = change(api, tenant, job, priority=2, delay_seconds=0)
     assert (answer.status_code, answer.json()["state"], answer.json()["priority"]) == (200, "suspended", 2)
 
@@ -191,7 +194,7 @@ def test_faults_are_named_all_at_once_and_nothing_is_done(api: Any, tenant: Any)
         ("/queue", "unknown-field"),
         ("/payload", "unknown-field"),
     }
-    assert api.get(f"/v1/jobs/{job['id']}", key=tenant.api_key).json() == job
+    assert {**api.get(f"/v1/jobs/{job['id']}", key=tenant.api_key).json(), "waiting": None} == job
 
 
 @pytest.mark.parametrize("body", [{}, {"priority": None}, {"tags": None, "run_at": None}])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 
 from jobservice import ids
 from jobservice.errors import NotFound
@@ -16,7 +18,9 @@ from jobservice.jobs import erase
 from jobservice.jobs.erase import erase_job
 from jobservice.jobs.models import IdempotencyKey, Job, UniqueClaim
 from jobservice.statements import run_statement
-from jobservice.webhooks.deliveries import DeliveryResult, claim_deliveries, record_deliveries, start_deliveries
+from jobservice.webhooks.deliveries import start_deliveries
+from jobservice.webhooks.delivery_claims import claim_deliveries
+from jobservice.webhooks.delivery_records import DeliveryResult, record_deliveries
 from jobservice.webhooks.models import LiveDelivery
 from tenants.models import Blob
 from tests.api.keys import faults, make_key, problem, without_request_id
@@ -70,8 +74,9 @@ def test_an_ended_job_leaves_nothing_behind(api: Any, tenant: Any, role: Any) ->
     blobs_before = set(Blob.objects.values_list("id", flat=True))
     job = end(tenant)
     own_blobs = set(Blob.objects.values_list("id", flat=True)) - blobs_before
-    UniqueClaim.objects.create(tenant_id=tenant.id, hash=b"u" * 32, job_id=job_uuid(job))
-    Job.objects.filter(id=job_uuid(job)).update(unique_hash=b"u" * 32)
+    held = {"expires_at": Now() + timedelta(hours=1)}
+    UniqueClaim.objects.create(tenant_id=tenant.id, hash=b"u" * 32, job_id=job_uuid(job), **held)
+    Job.objects.filter(id=job_uuid(job)).update(unique_hash=b"u" * 32, unique_while="unfinished")
     ref = try_delivery(role)
     with role("worker"):
         record_deliveries([DeliveryResult(ref=ref, duration_ms=1, status=500, delay_seconds=60)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,15 +11,15 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, InternalError, OperationalError
 from django.test import Client
 from django.urls import get_resolver
-from psycopg.errors import ReadOnlySqlTransaction
+from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction, TransactionTimeout
 
 import api.jobs
 from api.openapi.views import ReadDocument
 from api.problems import PROBLEM_TYPES
-from api.views import ApiView, by_method
+from api.views import AddressedView, ApiView, by_method
 from jobservice import ids
-from jobservice.errors import Unavailable, Unreadable
-from tests.api.keys import problem
+from jobservice.errors import QuotaExceeded, Unavailable, Unreadable
+from tests.api.keys import faults, problem
 from tests.factories import make_job
 
 pytestmark = pytest.mark.django_db
@@ -77,7 +78,9 @@ def test_every_answer_forbids_what_a_browser_might_do(api: Any) -> None:
     for path in ("/healthz", "/v1/jobs", "/nothing"):
         headers = api.get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert not any(name.lower().startswith("access-control-") for name in headers)
         assert headers["Cache-Control"] == "no-store"
         assert "Set-Cookie" not in headers
 
@@ -124,9 +127,12 @@ def test_a_dependency_that_is_away_is_a_503(api: Any, tenant: Any, monkeypatch: 
     assert b"canary" not in answer.content
 
 
-def test_a_standby_that_takes_no_writes_is_a_503(api: Any, tenant: Any, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("cause", [ReadOnlySqlTransaction, IdleInTransactionSessionTimeout, TransactionTimeout])
+def test_a_standby_or_a_transaction_that_was_too_slow_is_a_503(
+    api: Any, tenant: Any, monkeypatch: Any, cause: type[Exception]
+) -> None:
     error = InternalError("canary")
-    error.__cause__ = ReadOnlySqlTransaction("canary")
+    error.__cause__ = cause("canary")
     problem(failing(api, tenant, monkeypatch, error), 503, "unavailable")
 
 
@@ -148,7 +154,8 @@ def test_every_operation_declares_who_may_call_it() -> None:
         for address in getattr(pattern, "url_patterns", [pattern]):
             if str(address.pattern).startswith("v1/"):
                 operations = set(address.callback.operations.values()) - {ReadDocument}
-                assert all(operation.required_scopes for operation in operations), address.pattern
+                addressed = {operation for operation in operations if issubclass(operation, AddressedView)}
+                assert all(operation.required_scopes for operation in operations - addressed), address.pattern
 
 
 def test_an_operation_without_scopes_stops_the_start() -> None:
@@ -161,6 +168,18 @@ def test_an_operation_without_scopes_stops_the_start() -> None:
     for operation in (Undeclared, Misspelt):
         with pytest.raises(ImproperlyConfigured, match=f"{operation.__name__} must declare required_scopes"):
             by_method(GET=operation)
+
+
+def test_an_addressed_operation_that_checks_no_address_stops_the_start() -> None:
+    class Unchecked(AddressedView):
+        pass
+
+    class Open(AddressedView):
+        authentication_classes = ()
+
+    for operation in (Unchecked, Open):
+        with pytest.raises(ImproperlyConfigured, match=f"{operation.__name__} must say who checks its address"):
+            by_method(POST=operation)
 
 
 def test_each_problem_has_its_page(api: Any) -> None:
@@ -187,3 +206,36 @@ def failing(api_client: Any, tenant: Any, monkeypatch: Any, error: Exception) ->
 def events(caplog: Any) -> list[dict[str, Any]]:
     """The structured events that were logged."""
     return [ast.literal_eval(record.getMessage()) for record in caplog.records if record.name == "jobservice"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/jobs/{job}", "/v1/job-types/mine", "/v1/api-keys/key_01m8a64ha4ev2bh1vv7fw240va"]
+)
+def test_a_delete_that_says_more_than_its_address_is_refused(api: Any, tenant: Any, path: str) -> None:
+    target = path.format(job=make_job(tenant)["id"])
+    for body in ({"force": True}, {"reason": None}):
+        assert faults(api.call("DELETE", target, body, tenant.api_key, {})) == {
+            (f"/{next(iter(body))}", "unknown-field")
+        }
+    assert faults(api.call("DELETE", target, [], tenant.api_key, {})) == {("", "wrong-type")}
+    problem(api.call("DELETE", target, b"{", tenant.api_key, {}), 400, "malformed-json")
+    # With nothing in it, it says nothing.
+    assert api.call("DELETE", target, {}, tenant.api_key, {}).status_code in (404, 409)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(None, {None}), (90, {str(left) for left in range(30, 91)}), (0.2, {"1"}), (-5, {"1"})]
+)
+def test_a_quota_says_when_to_come_back_if_it_frees_by_time(
+    api: Any, tenant: Any, monkeypatch: pytest.MonkeyPatch, seconds: float | None, expected: set[str | None]
+) -> None:
+    resets_at = None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
+
+    def refuse(*_args: Any, **_options: Any) -> None:
+        raise QuotaExceeded("job_types", limit=3, used=3, resets_at=resets_at)
+
+    monkeypatch.setattr("api.job_types.put_job_type", refuse)
+    answer = api.put("/v1/job-types/mine", {}, key=tenant.api_key)
+    document = problem(answer, 429, "quota-exceeded")
+    assert (document["resets_at"] is None) == (seconds is None)
+    assert answer.headers.get("Retry-After") in expected

@@ -55,7 +55,7 @@ def test_the_quoted_and_the_bare_form_are_one_key(api: Any, tenant: Any) -> None
     assert first.content == second.content
 
 
-@pytest.mark.parametrize("key", ["", '""', "ü", "a" * 256, "a\tb"])
+@pytest.mark.parametrize("key", ["", '""', "ü", "a" * 256, "a\tb", '"', '"open'])
 def test_a_key_that_is_none_is_refused(api: Any, tenant: Any, key: str) -> None:
     answer = api.post("/v1/jobs", BODY, key=tenant.api_key, Idempotency_Key=key)
     assert faults(answer) == {("", "bad-format")}

@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from jobservice.jobs import accept
+from jobservice.jobs import store
 from jobservice.meters import count_event
 from jobservice.metrics import METRICS
 from jobservice.metrics_access import is_local, is_token
@@ -117,7 +117,7 @@ def test_only_the_peers_own_address_counts() -> None:
 def test_an_accepted_job_is_counted_once_it_is_committed(
     api: Any, tenant: Tenant, django_capture_on_commit_callbacks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accept, "wake_dispatcher", lambda: None)
+    monkeypatch.setattr(store, "wake_dispatcher", lambda: None)
     moment = Moment()
     with django_capture_on_commit_callbacks() as committed:
         for _ in range(3):

@@ -38,7 +38,7 @@ def test_every_authenticated_answer_says_what_is_left(api: Any, tenant: Any) -> 
         api.get("/v1/jobs/job_x", key=tenant.api_key),
         api.get("/v1/jobs", key=make_key(tenant, "tenant:read")),
     ):
-        assert answer.headers["RateLimit-Policy"] == '"api";q=1000;w=1'
+        assert answer.headers["RateLimit-Policy"] == '"api";q=2000;w=2'
         assert 1900 < remaining(answer) < 2000
     assert "RateLimit" not in api.get("/v1/jobs").headers
     assert "RateLimit" not in api.get("/healthz").headers
@@ -57,7 +57,7 @@ def test_over_the_limit_is_a_429_that_says_when_to_come_back(api: Any, tenant: A
     problem(refused[0], 429, "rate-limited")
     assert refused[0].headers["Retry-After"] == "1"
     assert refused[0].headers["RateLimit"] == '"api";r=0;t=1'
-    assert refused[0].headers["RateLimit-Policy"] == '"api";q=1;w=1'
+    assert refused[0].headers["RateLimit-Policy"] == '"api";q=2;w=2'
     # All keys of a tenant share its limit, and no other tenant feels it.
     assert api.get("/v1/tenant", key=other_tenant.api_key).status_code == 200
 
@@ -104,7 +104,7 @@ def test_a_changed_limit_counts_from_the_next_request(api: Any, tenant: Any) -> 
     problem(api.get("/v1/tenant", key=tenant.api_key), 429, "rate-limited")
     set_rate(tenant, 50)
     answer = api.get("/v1/tenant", key=tenant.api_key)
-    assert (answer.status_code, answer.headers["RateLimit-Policy"]) == (200, '"api";q=50;w=1')
+    assert (answer.status_code, answer.headers["RateLimit-Policy"]) == (200, '"api";q=100;w=2')
 
 
 def test_a_block_of_requests_costs_one_statement(api: Any, tenant: Any, monkeypatch: pytest.MonkeyPatch) -> None:

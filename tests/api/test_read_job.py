@@ -27,7 +27,8 @@ def test_a_job_is_shown_without_its_sealed_parts(api: Any, tenant: Any) -> None:
     job = make_job(tenant, payload={"secret": 1})
     answer = api.get(f"/v1/jobs/{job['id']}", key=tenant.api_key)
     assert answer.status_code == 200
-    assert answer.json() == job
+    assert {**answer.json(), "waiting": None} == job
+    assert answer.json()["waiting"]["reason"] == "no-worker"
     assert "payload" not in answer.json()
 
 
@@ -48,7 +49,7 @@ def test_parts_need_their_own_scope(api: Any, tenant: Any) -> None:
 def test_only_the_parts_asked_for_are_shown(api: Any, tenant: Any) -> None:
     job = make_job(tenant, payload=[1, 2], metadata={"m": 1})
     answer = api.get(f"/v1/jobs/{job['id']}?include=metadata", key=tenant.api_key).json()
-    assert answer == {**job, "metadata": {"m": 1}}
+    assert answer == {**job, "metadata": {"m": 1}, "waiting": answer["waiting"]}
 
 
 @pytest.mark.parametrize("query", ["include=payload,metadata", "include=payload&include=metadata"])
@@ -69,7 +70,7 @@ def test_the_error_of_a_waiting_job_is_opened(api: Any, tenant: Any) -> None:
     error = seal_blob(tenant.id, kind="error", plaintext="It broke: ü".encode(), epoch=3)
     insert_blobs([error])
     LiveJob.objects.filter(job_id=job_uuid(job)).update(
-        state="retryable", error_code="handler-error", error_id=error.id, error_epoch=3
+        state="retryable", attempt=1, error_code="handler-error", error_id=error.id, error_epoch=3
     )
     shown = api.get(f"/v1/jobs/{job['id']}", key=tenant.api_key).json()
     assert shown["error"] == {"code": "handler-error", "message": "It broke: ü"}

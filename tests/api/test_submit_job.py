@@ -28,7 +28,7 @@ def test_a_job_is_accepted_and_says_where_it_is(api: Any, tenant: Any) -> None:
     assert (job["type"], job["state"], job["queue"], job["attempt"]) == ("echo", "available", "default", 0)
     assert job["tags"] == {"customer": "7"}
     assert job["created_at"].endswith("Z")
-    assert api.get(answer.headers["Location"], key=tenant.api_key).json() == job
+    assert {**api.get(answer.headers["Location"], key=tenant.api_key).json(), "waiting": None} == job
 
 
 def test_a_payload_comes_back_as_it_was_sent(api: Any, tenant: Any) -> None:
@@ -99,13 +99,13 @@ def test_an_unknown_type_is_a_problem_of_its_own(api: Any, tenant: Any) -> None:
 
 
 def test_every_fault_is_named_at_once(api: Any, tenant: Any) -> None:
-    body = {"queue": 7, "priority": 10, "nonsense": 1, "unique": {"key": "k"}, "tags": {"Bad Name": "x", "a": "\x00"}}
+    body = {"queue": 7, "priority": 10, "nonsense": 1, "unique": {}, "tags": {"Bad Name": "x", "a": "\x00"}}
     assert faults(api.post("/v1/jobs", body, key=tenant.api_key)) == {
         ("/type", "required"),
         ("/queue", "wrong-type"),
         ("/priority", "out-of-range"),
         ("/nonsense", "unknown-field"),
-        ("/unique", "not-supported"),
+        ("/unique", "required"),
         ("/tags/Bad Name", "bad-format"),
         ("/tags/a", "bad-format"),
     }
@@ -178,6 +178,14 @@ def test_a_body_that_is_no_object_is_invalid(api: Any, tenant: Any, body: bytes)
 def test_nesting_up_to_a_hundred_is_fine(api: Any, tenant: Any) -> None:
     body = b'{"type":"echo","payload":' + b"[" * 99 + b"]" * 99 + b"}"
     assert api.post("/v1/jobs", body, key=tenant.api_key).status_code == 201
+
+
+@pytest.mark.parametrize("text", ["[" * 300, '"[' * 300, "\\" + "{" * 300, '\\"' + "]" * 300, '"'])
+def test_brackets_in_texts_are_no_nesting(api: Any, tenant: Any, text: str) -> None:
+    job = {"type": "echo", "payload": [text, {text: text}, [[]] * 200]}
+    assert api.post("/v1/jobs", job, key=tenant.api_key).status_code == 201
+    deep = b'{"type":"echo","payload":[' + json.dumps(text).encode() + b"," + b"[" * 101 + b"]" * 101 + b"]}"
+    problem(api.post("/v1/jobs", deep, key=tenant.api_key), 400, "malformed-json")
 
 
 def test_a_payload_of_the_limit_is_taken_and_one_byte_more_is_not(api: Any, tenant: Any) -> None:

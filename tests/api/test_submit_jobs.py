@@ -28,7 +28,7 @@ def test_each_job_is_answered_as_if_it_came_alone(api: Any, tenant: Any) -> None
         assert entry["status"] == 201
         read = api.get(f"/v1/jobs/{entry['job']['id']}?include=payload", key=tenant.api_key).json()
         assert read.pop("payload") == n
-        assert read == entry["job"]
+        assert {**read, "waiting": None} == entry["job"]
         assert (read["queue"], read["tags"]) == (f"q{n % 3}", {"n": str(n)})
 
 
@@ -57,6 +57,37 @@ def test_an_atomic_group_with_any_fault_stores_nothing_and_tells_every_fault(api
         ("/jobs/3/callback_url", "egress-refused"),
         ("/jobs/4/payload", "payload-too-large"),
     }
+    assert not Job.objects.filter(tenant_id=tenant.id).exists()
+
+
+def test_faults_of_fields_types_queues_and_schemas_are_told_in_one_answer(api: Any, tenant: Any) -> None:
+    strict = {"executor": "handler", "handler": "echo", "payload_schema": {"type": "object"}}
+    api.put("/v1/job-types/strict", strict, key=tenant.api_key)
+    key = make_key(tenant, "jobs:write", queues=["mail"])
+    jobs = [
+        {"type": "echo", "queue": "mail", "priority": 10},
+        {"type": "nobody.knows", "queue": "mail"},
+        {"type": "nobody.knows", "timeout_seconds": 0},
+        {"type": "strict", "queue": "mail", "payload": 1},
+        {"type": "strict", "queue": "letters", "payload": 1, "max_attempts": 0},
+        {"type": "strict", "queue": "No Name", "payload": "x" * (1024**2 + 1)},
+        {"queue": "letters"},
+        {"type": "echo", "queue": "mail"},
+    ]
+    expected = {
+        ("/jobs/0/priority", "out-of-range"),
+        ("/jobs/1/type", "unknown-job-type"),
+        ("/jobs/2/type", "unknown-job-type"),
+        ("/jobs/2/timeout_seconds", "out-of-range"),
+        ("/jobs/3/payload", "wrong-type"),
+        ("/jobs/4/queue", "forbidden"),
+        ("/jobs/4/payload", "wrong-type"),
+        ("/jobs/4/max_attempts", "out-of-range"),
+        ("/jobs/5/queue", "bad-format"),
+        ("/jobs/5/payload", "payload-too-large"),
+        ("/jobs/6/type", "required"),
+    }
+    assert faults(api.post("/v1/jobs/bulk", {"mode": "atomic", "jobs": jobs}, key=key)) == expected
     assert not Job.objects.filter(tenant_id=tenant.id).exists()
 
 
@@ -145,3 +176,12 @@ def test_scheduled_and_available_jobs_go_together(api: Any, tenant: Any) -> None
     jobs = [{"type": "echo", "delay_seconds": 60}, {"type": "echo"}, {"type": "echo", "run_at": "2020-01-01T00:00:00Z"}]
     states = [entry["job"]["state"] for entry in submit(api, tenant, *jobs).json()["data"]]
     assert states == ["scheduled", "available", "available"]
+
+
+def test_the_answer_does_not_grow_with_the_faults_of_all_jobs(api: Any, tenant: Any) -> None:
+    wrong = {"type": "echo", **{f"x{at}": 1 for at in range(150)}}
+    for count, most in ((1, 100), (50, 40), (1000, 10)):
+        entries = submit(api, tenant, *[wrong] * count, mode="partial").json()["data"]
+        assert {len(entry["problem"]["errors"]) for entry in entries} == {most}
+    document = problem(submit(api, tenant, *[wrong] * 1000, mode="atomic"), 422, "invalid")
+    assert len(document["errors"]) == 100

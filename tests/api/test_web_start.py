@@ -12,7 +12,14 @@ from django.db import connection
 
 from tests.workers.supervisor.running import free_port
 
+pytestmark = pytest.mark.deep
+
 ROOT = Path(__file__).parents[2]
+
+
+def clean_shell() -> dict[str, str]:
+    """What a login gives, and where this test run's data are: pytest's own variables would hide a missing one."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "JOBSERVICE_DATA_DIR") if name in os.environ}
 
 
 def start_web(**variables: str) -> subprocess.CompletedProcess[str]:
@@ -20,7 +27,7 @@ def start_web(**variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "jobservice.wsgi:application"],
         cwd=ROOT,
-        env={**os.environ, "JOBSERVICE_PROCESS": "web", "PORT": str(free_port()), **variables},
+        env={**clean_shell(), "PORT": str(free_port()), **variables},
         capture_output=True,
         text=True,
         timeout=100,

@@ -21,7 +21,21 @@ from tests.benchmarks.effort import SMOKE, Effort
 from tests.benchmarks.faults import CannotMeasure, NotThere, WrongWork
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.machine import Machine, look_at_machine
-from tests.benchmarks.measurements import accept, bulk, callbacks, echo, http_jobs, idle, starts, whole
+from tests.benchmarks.measurements import (
+    accept,
+    bulk,
+    callbacks,
+    claims,
+    echo,
+    fairness,
+    hostile,
+    http_jobs,
+    idle,
+    reads,
+    starts,
+    unique,
+    whole,
+)
 from tests.benchmarks.printing import show_machine, show_table, to_document
 from tests.benchmarks.quiet import quiet_children
 from tests.benchmarks.servers import running_servers
@@ -34,7 +48,13 @@ MEASUREMENTS: Mapping[str, Callable[[Bench], list[Figure]]] = {
     "starts": starts.measure,
     "callbacks": callbacks.measure,
     "whole": whole.measure,
+    "unique": unique.measure,
+    "fairness": fairness.measure,
+    "claims": claims.measure,
+    "reads": reads.measure,
     "idle": idle.measure,
+    # The last, for what it leaves behind.
+    "hostile": hostile.measure,
 }
 
 # Work that is wrong, work that never ends, and a database that went away under it.

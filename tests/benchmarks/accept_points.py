@@ -20,7 +20,7 @@ POINTS = {
     "parse: check the fields": ("jobservice.jobs.submission:parse_submission",),
     "auth: key": ("tenants.api_keys:authenticate",),
     "auth: scopes": ("api.permissions:HasDeclaredScopes.has_permission",),
-    "type": ("jobservice.jobs.job_types:resolve_types",),
+    "type": ("jobservice.jobs.type_resolution:resolve_types",),
     "seal": ("tenants.blobs:seal_blob",),
     "accept: what is left": ("jobservice.jobs.accept:accept_job",),
     "accept: Django's transaction": (

@@ -29,6 +29,14 @@ class Effort:
     callbacks: int = 2_000
     whole: int = 1_500
     raw_messages: int = 4_000
+    flood_jobs: int = 100_000
+    share_jobs: int = 4_000
+    quiet_seconds: float = 10.0
+    hostiles: int = 500
+    claims: int = 25
+    claim_jobs: int = 1_000_000
+    read_jobs: int = 1_000_000
+    claim_tenants: tuple[int, ...] = (50, 1_000, 10_000)
     judges: bool = True
     scale: float = 1.0
     ends_at: float = field(default_factory=lambda: time.monotonic() + FULL_SECONDS)
@@ -47,6 +55,8 @@ class Effort:
             callbacks=round(self.callbacks * scale),
             whole=round(self.whole * scale),
             raw_messages=round(self.raw_messages * scale),
+            flood_jobs=max(200, round(self.flood_jobs * scale / 100) * 100),
+            share_jobs=max(200, round(self.share_jobs * scale / 100) * 100),
         )
 
     def share(self, measurements_left: int) -> float:
@@ -67,5 +77,13 @@ SMOKE = Effort(
     callbacks=40,
     whole=40,
     raw_messages=200,
+    flood_jobs=400,
+    share_jobs=200,
+    quiet_seconds=0.5,
+    hostiles=50,
+    claims=5,
+    claim_jobs=20_000,
+    read_jobs=5_000,
+    claim_tenants=(50,),
     judges=False,
 )

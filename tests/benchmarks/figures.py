@@ -46,6 +46,24 @@ def at_least_times(ratio: float) -> Target:
     return Target(f"≥ {ratio:g} x theirs", lambda ours, theirs: theirs is not None and ours >= ratio * theirs)
 
 
+def between(low: float, high: float) -> Target:
+    """Within these."""
+    return Target(f"{low:g} to {high:g}", lambda ours, _theirs: low <= ours <= high)
+
+
+def at_most_times_or(ratio: float, limit: float, unit: str) -> Target:
+    """So many times the rival's time, or this, whichever is more."""
+    return Target(
+        f"≤ {ratio:g} x theirs or {limit:g} {unit}",
+        lambda ours, theirs: ours <= max(limit, ratio * (theirs or 0.0)),
+    )
+
+
+def at_most_times(ratio: float) -> Target:
+    """So many times the rival's time."""
+    return Target(f"≤ {ratio:g} x theirs", lambda ours, theirs: theirs is not None and ours <= ratio * theirs)
+
+
 def at_most(limit: float, unit: str) -> Target:
     return Target(f"≤ {limit:g} {unit}", lambda ours, _theirs: ours <= limit)
 

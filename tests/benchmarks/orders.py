@@ -57,3 +57,12 @@ class Read:
 
     faults: list[str]
     times: list[tuple[float, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadsOrder:
+    """Time the reads of a console's pages from so many jobs of one tenant."""
+
+    superuser_url: str = field(repr=False)
+    broker_url: str = field(repr=False)
+    jobs: int

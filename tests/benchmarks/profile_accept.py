@@ -1,8 +1,8 @@
 """Where the time of one accepted job goes: `python -m tests.benchmarks.profile_accept`.
 
 Calls the WSGI application in this process, as the web role on a real, durable database, and prints milliseconds by
-stage. `--bulk 100` sends a hundred jobs per request; `--functions 30` adds cProfile's dearest functions of a second,
-separate pass, whose own cost is in them.
+stage. `--bulk 100` sends a hundred jobs per request; `--unique` gives each request a unique key of its own;
+`--functions 30` adds cProfile's dearest functions of a second, separate pass, whose own cost is in them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import cProfile
 import io
+import itertools
 import json
 import pstats
 import sys
@@ -26,6 +27,7 @@ from tests.benchmarks.web_role import Application, web_application
 
 DATABASE = "jobservice_profile"
 SHELL = "http: Django, REST framework, middleware"
+UNIQUE_KEY = "<number>"
 
 
 def main() -> int:
@@ -47,6 +49,7 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument("--bulk", type=int, default=0, metavar="JOBS", help="jobs per request, over /v1/jobs/bulk")
     parser.add_argument("--payload-bytes", type=int, default=1000)
     parser.add_argument("--callback", action="store_true", help="jobs with a callback_url")
+    parser.add_argument("--unique", action="store_true", help="jobs with a unique key, another one in each request")
     parser.add_argument("--functions", type=int, default=0, metavar="N")
     return parser.parse_args()
 
@@ -80,16 +83,20 @@ def _sender(application: Application, key: str, options: argparse.Namespace) -> 
     job: dict[str, Any] = {"type": "echo", "payload": "x" * options.payload_bytes}
     if options.callback:
         job["callback_url"] = "http://127.0.0.1:9/callback"
+    if options.unique:
+        job["unique"] = {"key": UNIQUE_KEY}
     document = {"mode": "atomic", "jobs": [job] * options.bulk} if options.bulk else job
     path = "/v1/jobs/bulk" if options.bulk else "/v1/jobs"
     body = json.dumps(document).encode()
+    numbers = itertools.count(10**6)
     statuses: list[int] = []
 
     def start_response(status: str, _headers: object, _error: object = None) -> None:
         statuses.append(int(status.split()[0]))
 
     def send() -> int:
-        answer = application(_environ(path, body, key), start_response)
+        own = body.replace(UNIQUE_KEY.encode(), b"%d" % next(numbers))
+        answer = application(_environ(path, own, key), start_response)
         b"".join(answer)
         # As a server does: this is what gives the connection back to the pool.
         answer.close()

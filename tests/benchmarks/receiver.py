@@ -25,17 +25,12 @@ class Receiver:
     secret: str
 
     def url(self, path: str) -> str:
-        """`run`, `callback` or `gated`."""
+        """`run` or `callback`."""
         return f"http://127.0.0.1:{self.port}/{path}"
 
     def reset(self) -> None:
-        """Forget what arrived and shut the gate."""
+        """Forget what arrived."""
         self._ask("reset")
-
-    def open_gate(self) -> tuple[int, float]:
-        """Answer those that wait; how many had arrived by then, and when that was."""
-        answer = self._ask("open")
-        return answer["count"], answer["at"]
 
     def count(self) -> int:
         found: int = self._ask("count")["count"]

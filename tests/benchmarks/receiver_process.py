@@ -1,7 +1,7 @@
 """The tenant's endpoint, in a process of its own on aiohttp: keeps what arrives, and verifies it when asked.
 
 Verifying later keeps its cost out of the measurement. `/run` does an http job (the result is the payload), `/callback`
-takes a callback, `/gated` takes one but answers only when the gate is open; `/control/…` is the measurement's own.
+takes a callback; `/control/…` is the measurement's own.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ class Endpoint:
     def __init__(self, secret: str) -> None:
         self._webhook = Webhook(secret)
         self._arrivals: list[Arrival] = []
-        self._gate = asyncio.Event()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         at = time.monotonic()
@@ -47,15 +46,11 @@ class Endpoint:
         self._arrivals.append(Arrival(at, {name: request.headers.get(name, "") for name in _SIGNED}, body))
         if request.path == "/run":
             return _json(json.loads(body)["data"]["payload"])
-        if request.path == "/gated":
-            await self._gate.wait()
         return web.Response(status=204)
 
     def _control(self, order: str) -> web.Response:
         if order == "reset":
-            self._arrivals, self._gate = [], asyncio.Event()
-        elif order == "open":
-            self._gate.set()
+            self._arrivals = []
         elif order == "report":
             return _json([self._verify(arrival) for arrival in self._arrivals])
         elif order == "bodies":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import tempfile
@@ -14,6 +15,8 @@ from typing import Any
 
 import psycopg
 
+from jobservice.ids import JOB, parse_id
+from jobservice.jobs.notifier import CHANNEL
 from tests.benchmarks.children import ask
 from tests.benchmarks.cpu import backend_pids, cpu_seconds
 from tests.benchmarks.effort import Effort
@@ -46,7 +49,9 @@ class Site:
     has_bulk: bool = False
     _next_number: int = 0
 
-    def submit(self, jobs: int, *, per_request: int = 1, per_second: float | None = None, **job: Any) -> Submitted:
+    def submit(
+        self, jobs: int, *, per_request: int = 1, per_second: float | None = None, key: str | None = None, **job: Any
+    ) -> Submitted:
         """Send jobs. Raises `WrongWork` when one was refused, and `NotThere` when there is no bulk."""
         if per_request > 1 and not self.has_bulk:
             raise NotThere("POST /v1/jobs/bulk")
@@ -54,7 +59,7 @@ class Site:
         order = SubmitOrder(
             host="127.0.0.1",
             port=self.product.port,
-            key=self.product.key,
+            key=key or self.product.key,
             jobs=jobs,
             first=first,
             connections=CONNECTIONS if per_request == 1 else CONNECTIONS // 2,
@@ -71,12 +76,12 @@ class Site:
         """A backlog, in bulk when the product can."""
         return self.submit(jobs, per_request=BULK if self.has_bulk else 1, **job)
 
-    def check(self, submitted: Submitted) -> Read:
+    def check(self, submitted: Submitted, *, key: str | None = None) -> Read:
         """Read every job over the API. Raises `WrongWork` unless all are completed, once, with the right result."""
         order = ReadOrder(
             host="127.0.0.1",
             port=self.product.port,
-            key=self.product.key,
+            key=key or self.product.key,
             connections=CONNECTIONS,
             jobs=list(submitted.jobs.items()),
         )
@@ -85,10 +90,44 @@ class Site:
             raise WrongWork(f"{len(read.faults)} of {len(submitted.jobs)} jobs: {'; '.join(read.faults[:5])}")
         return read
 
+    def make_tenant(self, name: str, *, weight: int = 1) -> str:
+        """A tenant without the bounds that would be measured instead; its key."""
+        made = self._command("create_tenant", name, "--json")
+        self._command("set_quota", name, *_QUOTAS)
+        self._command("set_weight", name, str(weight))
+        return str(json.loads(made)["api_key"])
+
+    def _command(self, *arguments: str) -> str:
+        answer = self.product.command(*arguments)
+        if answer.returncode:
+            raise CannotMeasure(f"`manage.py {arguments[0]}` failed: {answer.stderr.strip()}")
+        return answer.stdout
+
     def wait_until_idle(self) -> float:
         """Return when no job and no delivery is unfinished; the moment, in monotonic seconds."""
         wait_until(self._is_idle, seconds=PATIENCE_SECONDS, what="every job and callback is over", log=self._log)
         return time.monotonic()
+
+    def count_first_begun(self, tenants: list[str], jobs: int) -> list[int]:
+        """How many jobs of each tenant were among the first so many of all of them that began; all are over."""
+        self.wait_until_idle()
+        counts = self.database.execute(
+            "SELECT first.name, count(*) FROM (SELECT tenant.name FROM job JOIN tenant ON tenant.id = job.tenant_id "
+            "WHERE tenant.name = ANY (%s) ORDER BY job.first_started_at LIMIT %s) AS first GROUP BY first.name",
+            [tenants, jobs],
+        ).fetchall()
+        found: dict[str, int] = dict(counts)
+        return [found.get(name, 0) for name in tenants]
+
+    def wait_until_over(self, job_ids: list[str]) -> None:
+        """Return when each of these jobs is over, whatever else is under way."""
+        ids = [parse_id(JOB, job_id) for job_id in job_ids]
+
+        def are_over() -> bool:
+            row = self.database.execute("SELECT count(*) FROM job_live WHERE job_id = ANY (%s)", [ids]).fetchone()
+            return row == (0,)
+
+        wait_until(are_over, seconds=PATIENCE_SECONDS, what="these jobs are over", log=self._log)
 
     @contextmanager
     def held_dispatcher(self) -> Iterator[None]:
@@ -100,6 +139,19 @@ class Site:
         finally:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
+
+    @contextmanager
+    def held_callbacks(self) -> Iterator[None]:
+        """No callback of the first tenant is sent until the end of the block, as if its receivers had asked for rest.
+
+        A receiver that made them wait instead would pass for a slow one, and would be sent few at once from then on.
+        """
+        self.database.execute(_REST)
+        try:
+            yield
+        finally:
+            self.database.execute("UPDATE delivery_health SET blocked_until = NULL")
+            self.database.execute(f"NOTIFY {CHANNEL}")
 
     def cpu_seconds(self) -> dict[str, float]:
         """Processor time so far, by kind of process."""
@@ -136,6 +188,10 @@ class Site:
 
 
 _UNFINISHED = "SELECT (SELECT count(*) FROM job_live) + (SELECT count(*) FROM delivery_live)"
+_REST = (
+    "INSERT INTO delivery_health (target_id, tenant_id, blocked_until) SELECT id, id, 'infinity' FROM tenant "
+    "WHERE name = 'demo' ON CONFLICT (target_id) DO UPDATE SET blocked_until = 'infinity'"
+)
 _DISPATCHER_BUSY = (
     "SELECT count(*) FROM pg_stat_activity "
     "WHERE datname = current_database() AND application_name = 'jobservice dispatcher' AND state <> 'idle'"
@@ -153,10 +209,8 @@ def running_site(servers: Servers, effort: Effort) -> Iterator[Site]:
         running_receiver(_signing_secret(product)) as receiver,
         psycopg.connect(url := as_superuser(servers, name), autocommit=True) as database,
     ):
-        answer = product.command("set_quota", "demo", *_QUOTAS)
-        if answer.returncode:
-            raise CannotMeasure(f"`manage.py set_quota` failed: {answer.stderr.strip()}")
         site = Site(servers, product, receiver, database, url, effort, has_bulk=_has_bulk(product))
+        site._command("set_quota", "demo", *_QUOTAS)
         _put_http_type(site)
         begun = time.monotonic()
         _warm_up(site)

@@ -34,6 +34,7 @@ places = st.builds(
 )
 
 
+@pytest.mark.deep
 @given(plaintext=st.binary(max_size=3000), place=places, version=st.integers(1, 2**32 - 1))
 def test_a_sealed_value_opens_at_its_place(plaintext: bytes, place: Place, version: int) -> None:
     key = TenantKey.generate(version)
@@ -42,6 +43,7 @@ def test_a_sealed_value_opens_at_its_place(plaintext: bytes, place: Place, versi
     assert open_sealed(blob, keys={version: key}, place=place) == plaintext
 
 
+@pytest.mark.deep
 @given(one=places, other=places)
 def test_a_value_opens_at_no_other_place(one: Place, other: Place) -> None:
     blob = seal(b"1", key=KEY, place=one)

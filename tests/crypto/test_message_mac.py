@@ -43,6 +43,7 @@ def reason(payload: object, key: MessageKey = KEY) -> str:
     return caught.value.reason
 
 
+@pytest.mark.deep
 @given(refs=refs, kind=st.from_regex(r"[a-z][a-z0-9._-]{0,63}", fullmatch=True))
 def test_a_message_survives_the_wire(refs: list[Ref], kind: str) -> None:
     wire = json.dumps(encode_message(kind, refs, KEY))
@@ -136,11 +137,13 @@ def test_a_message_without_one_of_its_fields_is_refused(field: str) -> None:
     assert reason(incomplete) == "malformed"
 
 
+@pytest.mark.deep
 @given(payload=json_values)
 def test_no_json_value_does_anything_but_be_refused(payload: object) -> None:
     assert reason(payload)
 
 
+@pytest.mark.deep
 @given(payload=st.fixed_dictionaries({"v": st.just(1), "kind": json_values, "refs": json_values, "mac": json_values}))
 def test_no_value_of_the_right_outline_does_anything_but_be_refused(payload: object) -> None:
     assert reason(payload)

@@ -88,10 +88,15 @@ def test_every_truncation_and_an_extension_are_refused(keyring: RootKeyring) -> 
         keyring.unwrap(wrapped + b"\x00", **BINDING)
 
 
-@pytest.mark.parametrize("start", [b"K2\x01", b"K1\x02", b"J1\x01"])
+@pytest.mark.parametrize("start", [b"K2\x01", b"K1\x03", b"J1\x01"])
 def test_an_unknown_format_is_said_to_come_from_a_newer_version(keyring: RootKeyring, start: bytes) -> None:
     with pytest.raises(Unreadable, match="written by a newer version"):
         keyring.unwrap(start + keyring.wrap(SECRET, **BINDING)[3:], **BINDING)
+
+
+def test_what_another_provider_wrapped_is_said_to_be_so(keyring: RootKeyring) -> None:
+    with pytest.raises(Unreadable, match="not of this provider"):
+        keyring.unwrap(b"K1\x02" + keyring.wrap(SECRET, **BINDING)[3:], **BINDING)
 
 
 def test_the_wrapped_form_is_the_documented_one(keyring: RootKeyring) -> None:

@@ -67,6 +67,7 @@ def test_every_wrapping_gives_up_its_inner_addresses(text: str, inner: list[str]
     assert [str(address) for address in embedded_addresses(ipaddress.ip_address(text))] == inner
 
 
+@pytest.mark.deep
 def test_hundred_thousand_random_addresses_are_never_kinder_than_the_standard_library() -> None:
     source = random.Random(20261123)
     for _ in range(50_000):

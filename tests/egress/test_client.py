@@ -327,40 +327,6 @@ def test_hundreds_of_requests_are_in_flight_at_once() -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize(("keep_alive_seconds", "connections"), [(0, 2), (5, 1)])
-def test_connection_ends_with_its_answer_unless_told_otherwise(keep_alive_seconds: float, connections: int) -> None:
-    async def scenario() -> None:
-        async with (
-            peer(fixed(OK, close=False)) as listener,
-            EgressClient(LOCAL, keep_alive_seconds=keep_alive_seconds) as client,
-        ):
-            for _ in range(2):
-                assert (await client.send(request_to(listener))).body == b"ok"
-            assert len(await listener.dialled()) == connections
-
-    asyncio.run(scenario())
-
-
-def test_answer_that_nobody_asked_for_is_not_taken_for_the_next_one() -> None:
-    async def scenario() -> None:
-        writers: list[asyncio.StreamWriter] = []
-
-        async def remember(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writers.append(writer)
-            await fixed(OK, close=False)(reader, writer)
-
-        async with peer(remember) as listener, EgressClient(LOCAL, keep_alive_seconds=5) as client:
-            await client.send(request_to(listener))
-            writers[0].write(HEAD + b"Content-Length: 6\r\n\r\nforged")
-            await writers[0].drain()
-            for _ in range(50):
-                await asyncio.sleep(0)
-            assert (await client.send(request_to(listener))).body == b"ok"
-            assert len(writers) == 2
-
-    asyncio.run(scenario())
-
-
 def test_secrets_of_a_request_do_not_show_in_its_repr() -> None:
     request = EgressRequest("POST", "https://x.test/?token=s3cret", {"Authorization": "s3cret"}, b"s3cret")
     assert "s3cret" not in repr(request)

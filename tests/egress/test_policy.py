@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -252,6 +253,12 @@ def test_policy_is_built_from_the_settings() -> None:
 def test_policy_without_a_public_url_knows_the_listening_address_only() -> None:
     policy = build_policy(environment(public_url="", host="127.0.0.1"))
     assert policy.own == (("127.0.0.1", 8000),)
+
+
+def test_the_port_of_the_metrics_is_the_services_own_too() -> None:
+    policy = build_policy(replace(environment(public_url="", host="127.0.0.1"), metrics_host="::1", metrics_port=9100))
+    assert policy.own == (("127.0.0.1", 8000), ("::1", 9100))
+    assert refused("http://localhost:9100/metrics", replace(policy, allow=LOCAL.allow)).endswith("this service.")
 
 
 def test_corpus_is_large() -> None:

@@ -34,13 +34,16 @@ def test_the_built_in_handlers_are_there_without_loading_anything() -> None:
 
 
 def test_a_decorated_function_is_found_with_its_defaults() -> None:
-    @handler("invoice.render", timeout_seconds=60, max_attempts=3)
+    @handler(
+        "invoice.render", timeout_seconds=60, max_attempts=3, queue="slow", priority=0, retry={"strategy": "fixed"}
+    )
     def render(payload: object, job: object) -> str:
         return "page"
 
     found = find_handler("invoice.render")
     assert found is not None
     assert (found.run, found.timeout_seconds, found.max_attempts) == (render, 60, 3)
+    assert (found.queue, found.priority, found.retry) == ("slow", 0, {"strategy": "fixed"})
     assert handler_names() == sorted(handler_names())
     assert find_handler("invoice.other") is None
 
@@ -51,10 +54,18 @@ def test_a_name_no_job_type_may_have_is_refused(name: str) -> None:
         handler(name)
 
 
-@pytest.mark.parametrize("default", [{"timeout_seconds": 0}, {"timeout_seconds": 86401}, {"max_attempts": 101}])
+@pytest.mark.parametrize(
+    "default",
+    [{"timeout_seconds": 0}, {"timeout_seconds": 86401}, {"max_attempts": 101}, {"priority": -1}, {"priority": 10}],
+)
 def test_a_default_out_of_range_is_refused(default: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="must be between 1 and"):
+    with pytest.raises(ValueError, match=r"must be between [01] and"):
         handler("ok", **default)
+
+
+def test_a_queue_that_cannot_be_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot name a queue"):
+        handler("ok", queue="No Queue")
 
 
 def test_two_functions_cannot_share_a_name() -> None:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
 
-from jobservice.jobs.claims import claim_jobs, reap_leases, return_claims, stage_due_jobs
+from jobservice.jobs import lanes
+from jobservice.jobs.claim_sizes import LEAST_SHARES
+from jobservice.jobs.claims import claim_jobs, return_claims, stage_due_jobs
 from jobservice.jobs.lanes import deactivate_idle_lanes
 from jobservice.jobs.models import Attempt, Lane, LiveJob
+from jobservice.jobs.rescue import reap_leases
+from jobservice.statements import run_statement
 from tenants.models import Tenant as TenantRow
 from tests.factories import Tenant, make_job, make_tenant
 from tests.jobs.dispatching import claim, end_lease, job_uuid, live, start
 from tests.roles import as_role
 
 pytestmark = pytest.mark.django_db
+
+SQL = Path(lanes.__file__).resolve().parent / "sql"
 
 
 def test_a_claim_raises_the_epoch_and_takes_a_lease(tenant: Tenant) -> None:
@@ -76,6 +83,34 @@ def test_an_idle_lane_saves_up_no_turns(tenant: Tenant, other_tenant: Tenant) ->
     assert abs(taken[tenant.id] - taken[other_tenant.id]) <= 2
 
 
+def test_who_begins_to_wait_is_next_however_many_tenants_wait() -> None:
+    """More of them than a claim looks at, each with more than its turn; one round and a part of the next are over."""
+    others = [make_tenant() for _ in range(4 * LEAST_SHARES)]
+    for _ in range(9):
+        for other in others:
+            make_job(other)
+    served = Counter(ref.tenant_id for _ in range(5) for ref in claim(12))
+    assert sorted(served.values()) == [3] * (3 * LEAST_SHARES) + [6] * LEAST_SHARES
+    late = make_tenant()
+    first = make_job(late)
+    assert job_uuid(first) in {ref.id for ref in claim(12)}
+    # That was its one turn ahead: who asks for more is no better off than the others.
+    for _ in range(12):
+        make_job(late)
+    assert late.id not in {ref.tenant_id for _ in range(2) for ref in claim(12)}
+
+
+@pytest.mark.parametrize(("tenants", "turns"), [(5, [12] * 5), (6, [15] * 4)])
+def test_of_few_tenants_all_have_their_turn_in_one_claim_and_of_more_some_have_a_longer_one(
+    tenants: int, turns: list[int]
+) -> None:
+    """A claim of 60 looks at five, or at four of more."""
+    for other in [make_tenant() for _ in range(tenants)]:
+        for _ in range(16):
+            make_job(other)
+    assert list(Counter(ref.tenant_id for ref in claim(60)).values()) == turns
+
+
 def test_priority_orders_inside_a_lane_and_age_breaks_it(tenant: Tenant) -> None:
     low, high = make_job(tenant, priority=9), make_job(tenant, priority=0)
     aged = make_job(tenant, priority=9)
@@ -128,6 +163,17 @@ def test_a_lane_with_work_is_not_put_to_sleep(tenant: Tenant) -> None:
         assert deactivate_idle_lanes() == 0
 
 
+def test_a_lane_that_got_work_since_the_first_look_stays_awake(tenant: Tenant) -> None:
+    """The gap between the looks is too short to meet in a race: the second one alone."""
+    make_job(tenant)
+    lane = Lane.objects.get(tenant_id=tenant.id)
+    with as_role("dispatcher"):
+        assert run_statement(SQL / "deactivate_lanes.sql", {"lanes": [lane.id]}) == []
+    claim()
+    with as_role("dispatcher"):
+        assert len(run_statement(SQL / "deactivate_lanes.sql", {"lanes": [lane.id]})) == 1
+
+
 def test_a_claim_that_was_not_published_goes_back_under_a_new_epoch(tenant: Tenant) -> None:
     job = make_job(tenant)
     refs = claim()
@@ -170,7 +216,7 @@ def test_the_third_crash_suspends_the_job(tenant: Tenant) -> None:
         with as_role("dispatcher"):
             reap_leases()
     row = live(job)
-    assert (row.state, row.crash_count, row.suspended_reason) == ("suspended", 3, "crashed three times")
+    assert (row.state, row.crash_count, row.suspended_reason) == ("suspended", 3, "crashes")
     assert claim() == []
 
 

@@ -9,10 +9,12 @@ import pytest
 from django.db.models.functions import Now
 
 from jobservice.jobs.fleet import Survey, beat_worker, register_worker, survey
+from jobservice.jobs.handover import Handover, hand_over_runs
 from jobservice.jobs.models import LiveJob, Worker
+from jobservice.webhooks.delivery_claims import stage_due_deliveries
 from jobservice.webhooks.models import LiveDelivery
 from tests.factories import make_job
-from tests.jobs.dispatching import claim, job_uuid, outcome_of, record, start
+from tests.jobs.dispatching import WORKER, claim, job_uuid, outcome_of, record, start
 from tests.roles import as_role
 
 pytestmark = pytest.mark.django_db
@@ -71,12 +73,22 @@ def test_the_next_due_time_is_that_of_jobs_and_of_deliveries(tenant: Any) -> Non
     assert survey_as_dispatcher().has_due_jobs
 
 
-def test_a_pending_delivery_has_a_due_time(tenant: Any) -> None:
+def test_a_delivery_that_waits_for_its_next_try_has_a_due_time(tenant: Any) -> None:
     make_job(tenant, callback_url="http://127.0.0.1:9/")
     (started,) = start(claim())
     record(outcome_of(started))
-    LiveDelivery.objects.filter(tenant_id=tenant.id).update(due_at=Now() + timedelta(seconds=30))
+    LiveDelivery.objects.filter(tenant_id=tenant.id).update(state="waiting", due_at=Now() + timedelta(seconds=30))
     assert 20 < (survey_as_dispatcher().delivery_due_seconds or 0) <= 30
+
+
+def test_due_deliveries_that_nobody_can_take_do_not_keep_the_dispatcher_spinning(tenant: Any) -> None:
+    make_job(tenant, callback_url="http://127.0.0.1:9/")
+    record(*map(outcome_of, start(claim())))
+    LiveDelivery.objects.update(state="waiting")
+    assert survey_as_dispatcher().has_due_deliveries
+    with as_role("dispatcher"):
+        assert stage_due_deliveries() == 1
+    assert survey_as_dispatcher().delivery_due_seconds is None
 
 
 @pytest.mark.parametrize(
@@ -87,8 +99,7 @@ def test_a_pending_delivery_has_a_due_time(tenant: Any) -> None:
         (-5.0, None, 1, 0.0),
         (5.0, 0.2, 1, 0.2),
         (0.5, -5.0, 1, 0.0),
-        # Due deliveries that nobody can take must not keep the dispatcher spinning.
-        (0.5, -5.0, 0, 0.5),
+        (0.5, -5.0, 0, 0.0),
     ],
 )
 def test_the_dispatcher_rests_until_something_is_due(
@@ -97,3 +108,15 @@ def test_the_dispatcher_rests_until_something_is_due(
     beat("deliveries", slots)
     capacities = survey_as_dispatcher().capacities
     assert Survey(capacities, job_due, delivery_due).rest_seconds(most=1.0) == rest
+
+
+def test_a_run_that_its_endpoint_completes_later_holds_no_slot(tenant: Any) -> None:
+    beat("egress", 10)
+    for _ in range(3):
+        make_job(tenant, type="http.request", payload={"url": "https://example.com/"})
+    jobs = start(claim(pool="egress"))
+    assert survey_as_dispatcher().capacities["egress"].busy_slots == 3
+    with as_role("worker"):
+        assert hand_over_runs([Handover(jobs[0], 60.0)], worker_id=WORKER) == 1
+    assert survey_as_dispatcher().capacities["egress"].busy_slots == 2
+    assert LiveJob.objects.filter(state="executing").count() == 3

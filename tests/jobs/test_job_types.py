@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import IntegrityError
+from django.db import IntegrityError, connection, transaction
 
+from jobservice.database import violated_constraint
 from jobservice.errors import Conflict, Unreadable
 from jobservice.jobs import job_types
+from jobservice.jobs.http_endpoints import HttpEndpoint, http_endpoint
 from jobservice.jobs.job_type_spec import HttpTarget
-from jobservice.jobs.job_types import (
-    PreconditionFailed,
-    ResolvedType,
-    http_target,
-    put_job_type,
-    resolve_types,
-)
+from jobservice.jobs.job_types import put_job_type, rotate_type_secret
 from jobservice.jobs.models import JobType
+from jobservice.jobs.selectors import read_default_secret
+from jobservice.jobs.type_resolution import ResolvedType, resolve_types
+from jobservice.preconditions import PreconditionFailed
+from jobservice.webhooks.own_secrets import receiver_secrets
 
 pytestmark = pytest.mark.django_db
 HTTP = {"executor": "http", "http": {"url": "https://example.com/?k=canary", "headers": {"X-Key": "canary"}}}
+SIGNED = {"executor": "http", "http": {"url": "https://example.com/", "signing": {"own": True}}}
 
 
 def test_built_in_types_run_where_their_work_is(tenant: Any) -> None:
@@ -48,11 +49,17 @@ def test_another_tenants_type_is_unknown(tenant: Any, other_tenant: Any, role: A
 def test_a_worker_opens_where_the_jobs_go(tenant: Any, other_tenant: Any, role: Any) -> None:
     with role("web"):
         put_job_type(tenant.id, "mine", HTTP)
+        secret = read_default_secret(tenant.id)["secret"]
     with role("worker"):
-        assert http_target(tenant.id, "mine") == HttpTarget(HTTP["http"]["url"], {"X-Key": "canary"})  # type: ignore[index]
-        assert http_target(tenant.id, "echo") is None
+        assert http_endpoint(tenant.id, "mine") == HttpEndpoint(
+            HttpTarget(HTTP["http"]["url"], {"X-Key": "canary"}),  # type: ignore[index]
+            version=1,
+            scheme="v1",
+            secrets=(str(secret),),
+        )
+        assert http_endpoint(tenant.id, "echo") is None
     with role("worker"):
-        assert http_target(other_tenant.id, "mine") is None
+        assert http_endpoint(other_tenant.id, "mine") is None
 
 
 def test_address_and_headers_are_stored_sealed(tenant: Any) -> None:
@@ -68,7 +75,39 @@ def test_a_sealed_address_does_not_open_in_another_row(tenant: Any, role: Any) -
     row = JobType.objects.get(name="mine", tenant_id=tenant.id)
     JobType.objects.filter(name="other", tenant_id=tenant.id).update(http_sealed=row.http_sealed)
     with role("worker"), pytest.raises(Unreadable):
-        http_target(tenant.id, "other")
+        http_endpoint(tenant.id, "other")
+
+
+def test_a_call_is_signed_as_the_type_has_it_by_then_when_a_put_takes_its_secret_away_meanwhile(
+    tenant: Any, monkeypatch: Any
+) -> None:
+    put_job_type(tenant.id, "mine", SIGNED)
+
+    def late(*args: Any) -> list[str]:
+        monkeypatch.setattr("jobservice.jobs.http_endpoints.receiver_secrets", receiver_secrets)
+        put_job_type(tenant.id, "mine", HTTP)
+        return receiver_secrets(*args)
+
+    monkeypatch.setattr("jobservice.jobs.http_endpoints.receiver_secrets", late)
+    found = http_endpoint(tenant.id, "mine")
+    assert found is not None
+    assert (found.version, found.secrets) == (2, (read_default_secret(tenant.id)["secret"],))
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ("executor = 'handler', handler = 'echo', http_sealed = NULL", "job_type_own_secret"),
+        ("has_own_secret = false", "job_type_rotated_secret"),
+        ("scheme = 'v2'", "job_type_scheme"),
+    ],
+)
+def test_the_database_refuses_what_signs_nothing_or_by_nothing(tenant: Any, change: str, rule: str) -> None:
+    put_job_type(tenant.id, "mine", SIGNED)
+    rotate_type_secret(tenant.id, "mine", overlap_seconds=0)
+    with pytest.raises(IntegrityError) as refused, transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"UPDATE job_type SET {change} WHERE tenant_id = %s", [tenant.id])
+    assert violated_constraint(refused.value) == rule
 
 
 def test_a_type_changes_its_executor_whole(tenant: Any) -> None:
@@ -82,17 +121,17 @@ def test_a_built_in_name_is_taken(tenant: Any) -> None:
         put_job_type(tenant.id, "echo", HTTP)
 
 
-def test_a_precondition_sees_the_stored_version(tenant: Any) -> None:
-    seen: list[int | None] = []
+def test_a_precondition_sees_the_stored_revision(tenant: Any) -> None:
+    seen: list[str | None] = []
 
-    def judge(version: int | None) -> bool:
-        seen.append(version)
-        return version is None
+    def judge(revision: str | None) -> bool:
+        seen.append(revision)
+        return revision is None
 
-    put_job_type(tenant.id, "mine", HTTP, precondition=judge)
+    view, _ = put_job_type(tenant.id, "mine", HTTP, precondition=judge)
     with pytest.raises(PreconditionFailed):
         put_job_type(tenant.id, "mine", HTTP, precondition=judge)
-    assert seen == [None, 1]
+    assert seen == [None, view.revision]
     assert JobType.objects.get(tenant_id=tenant.id, name="mine").version == 1
 
 

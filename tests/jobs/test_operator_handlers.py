@@ -10,7 +10,10 @@ import pytest
 from jobservice.env import ConfigurationError
 from jobservice.handlers import handler, registry
 from jobservice.jobs import operator_handlers
+from jobservice.jobs.models import Job
 from jobservice.jobs.operator_handlers import handler_defaults, handler_schema, load_operator_handlers
+from tests.factories import Tenant, make_job
+from tests.jobs.dispatching import job_uuid
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +30,30 @@ def test_a_handler_brings_defaults_and_a_schema() -> None:
     assert handler_defaults("trial.count") == {"timeout_seconds": 5}
     assert handler_schema("trial.count") is False
     assert handler_schema("echo") is None
+
+
+@pytest.mark.django_db
+def test_a_jobs_own_word_comes_before_its_handlers_and_both_before_the_services(tenant: Tenant) -> None:
+    handler("trial.count", queue="slow", priority=7, max_attempts=3, retry={"strategy": "fixed", "initial_seconds": 9})(
+        lambda payload, job: None
+    )
+    load_operator_handlers()
+    job = make_job(tenant, type="trial.count", priority=2, retry={"initial_seconds": 4})
+    assert (job["queue"], job["priority"], job["max_attempts"]) == ("slow", 2, 3)
+    row = Job.objects.get(id=job_uuid(job))
+    assert row.retry == {"strategy": "fixed", "initial_seconds": 4}
+    assert row.timeout_seconds == 60
+
+
+@pytest.mark.parametrize(
+    ("retry", "place"),
+    [({"strategy": "never"}, "/retry/strategy"), ({"initial": 5}, "/retry/initial"), (7, "/retry")],
+)
+def test_a_bad_default_stops_the_start_and_names_the_handler(retry: Any, place: str) -> None:
+    handler("trial.count", retry=retry)(lambda payload, job: None)
+    with pytest.raises(ConfigurationError) as caught:
+        load_operator_handlers()
+    assert str(caught.value).startswith(f"The handler trial.count has a default that cannot be used: {place}: ")
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,12 @@ from jobservice.ids import TENANT, new_id, show_id
 from jobservice.jobs import accept as accept_module
 from jobservice.jobs import record as record_module
 from jobservice.jobs import resealing
-from jobservice.jobs.job_types import find_job_type, put_job_type
-from jobservice.jobs.models import IdempotencyKey, JobType
+from jobservice.jobs.error_group_reads import find_error_group
+from jobservice.jobs.http_endpoints import http_endpoint
+from jobservice.jobs.job_type_views import find_job_type
+from jobservice.jobs.job_types import put_job_type
+from jobservice.jobs.models import ErrorGroup, IdempotencyKey, JobType
+from jobservice.jobs.reports import Progress, ReportingRun, write_report
 from jobservice.jobs.resealing import rotate_tenant_key, split_batches
 from jobservice.jobs.sealed_columns import SEALED_COLUMNS, SealedColumn, SealedValue
 from jobservice.jobs.selectors import find_job, read_default_secret
@@ -61,8 +65,11 @@ def fill(tenant: MadeTenant) -> dict[str, Any]:
     failing = make_job(tenant)
     (started,) = start(claim())
     record(outcome_of(started, "failed", error_code="handler-error", error_message="ValueError: no"))
-    spec = {"executor": "http", "http": {"url": "http://127.0.0.1:9/work", "headers": {"X-Token": "t"}}}
-    put_job_type(tenant.id, "text.count", spec)
+    spec = {
+        "executor": "http",
+        "http": {"url": "http://127.0.0.1:9/work", "headers": {"X-Token": "t"}, "signing": {"own": True}},
+    }
+    own_secret = put_job_type(tenant.id, "text.count", spec)[0].secret
     row_hash = bytes(range(32))
     IdempotencyKey.objects.create(
         tenant_id=tenant.id,
@@ -77,7 +84,13 @@ def fill(tenant: MadeTenant) -> dict[str, Any]:
             plaintext=b"answer",
         ),
     )
-    return {"job": job, "failing": failing, "hash": row_hash, "secret": read_default_secret(tenant.id)["secret"]}
+    return {
+        "job": job,
+        "failing": failing,
+        "hash": row_hash,
+        "secret": read_default_secret(tenant.id)["secret"],
+        "own_secret": own_secret,
+    }
 
 
 def assert_all_opens(tenant: MadeTenant, made: dict[str, Any]) -> None:
@@ -87,11 +100,17 @@ def assert_all_opens(tenant: MadeTenant, made: dict[str, Any]) -> None:
     failing = find_job(tenant.id, job_uuid(made["failing"]))
     assert failing is not None
     assert failing.job["error"]["message"] == "ValueError: no"
+    group = find_error_group(tenant.id, ErrorGroup.objects.get(tenant_id=tenant.id).id)
+    assert group is not None
+    assert group["message"] == "ValueError: no"
     view = find_job_type(tenant.id, "text.count")
     assert view is not None
     assert view.http is not None
     assert (view.http.url, view.http.headers) == ("http://127.0.0.1:9/work", {"X-Token": "t"})
     assert read_default_secret(tenant.id)["secret"] == made["secret"]
+    endpoint = http_endpoint(tenant.id, "text.count")
+    assert endpoint is not None
+    assert endpoint.secrets == (made["own_secret"],)
     answer = IdempotencyKey.objects.get(tenant_id=tenant.id)
     opened = open_column(
         tenant.id,
@@ -118,8 +137,9 @@ def test_everything_is_sealed_anew_and_opens_and_the_neighbour_is_left_alone(
         "unreadable": 0,
         "retired": True,
     }
-    # Payload, metadata, callback, result; payload, error; the signing secret, the endpoint and the stored answer.
-    assert done["resealed"] == 9
+    # Payload, metadata, callback, result; payload, error, the text of its group; two signing secrets, the endpoint, the
+    # stored answer.
+    assert done["resealed"] == 11
     assert versions(tenant.id) == {2}
     assert_all_opens(tenant, made)
     assert {blob.id: bytes(blob.sealed) for blob in Blob.objects.filter(tenant_id=other_tenant.id)} == before
@@ -188,6 +208,53 @@ def test_a_value_that_was_replaced_while_it_was_sealed_anew_is_left_as_it_is(
     assert view.http is not None
     assert view.http.url == "http://127.0.0.1:9/second"
     assert JobType.objects.get(tenant_id=tenant.id).version == view.version == 2
+
+
+def test_a_report_that_is_overwritten_while_it_is_sealed_anew_keeps_its_newest_text(
+    tenant: MadeTenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(tenant)
+    (started,) = start(claim())
+    run = ReportingRun(tenant.id, started.job_id, started.epoch)
+    write_report(run, progress=Progress(1, "first"))
+    replace_values, said = SealedColumn.replace_values, iter(["second"])
+
+    def report_meanwhile(column: SealedColumn, *arguments: Any) -> int:
+        if column.table == "blob" and (text := next(said, None)):
+            write_report(run, progress=Progress(2, text))
+        return replace_values(column, *arguments)
+
+    monkeypatch.setattr(SealedColumn, "replace_values", report_meanwhile)
+    assert rotate(tenant)["retired"] is True
+    assert versions(tenant.id) == {2}
+    found = find_job(tenant.id, job_uuid(job))
+    assert found is not None
+    assert found.job["progress"] == {"percent": 2, "message": "second"}
+
+
+def test_a_report_sealed_late_under_the_old_key_is_found_by_the_second_visit(
+    tenant: MadeTenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(tenant)
+    (started,) = start(claim())
+    run = ReportingRun(tenant.id, started.job_id, started.epoch)
+    write_report(run, progress=Progress(1, "first"))
+    old_keys = tenant_keys(tenant.id)
+
+    def report_late(**_: Any) -> bool:
+        with monkeypatch.context() as patch:
+            # A process that has not looked since the rotation began.
+            patch.setattr("tenants.blobs.tenant_keys", lambda _: old_keys)
+            write_report(run, progress=Progress(2, "late"))
+        assert versions(tenant.id) == {1, 2}
+        return True
+
+    monkeypatch.setattr(resealing, "wait_for_running_writes", report_late)
+    assert rotate(tenant)["retired"] is True
+    assert versions(tenant.id) == {2}
+    found = find_job(tenant.id, job_uuid(job))
+    assert found is not None
+    assert found.job["progress"] == {"percent": 2, "message": "late"}
 
 
 @pytest.mark.parametrize("position", [-1, 6, 40], ids=["ciphertext", "version", "commitment"])

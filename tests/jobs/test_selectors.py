@@ -15,6 +15,7 @@ from jobservice.jobs.models import Job, LiveJob
 from jobservice.jobs.selectors import find_job, has_job, list_jobs
 from tenants.models import Blob
 from tests.factories import make_job
+from tests.jobs.dispatching import claim, start
 
 pytestmark = pytest.mark.django_db
 
@@ -29,18 +30,25 @@ def end(job: dict[str, Any], state: str = "completed") -> None:
     now = timezone.now()
     LiveJob.objects.filter(job_id=job_uuid(job)).delete()
     Job.objects.filter(id=job_uuid(job)).update(
-        final_state=state, finished_at=now, last_started_at=now, attempt=2, end_event_id=ids.new_id()
+        final_state=state,
+        finished_at=now,
+        last_started_at=now,
+        attempt=2,
+        epoch=2,
+        error_code=None if state == "completed" else "failed",
+        end_event_id=ids.new_id(),
     )
 
 
 def test_a_live_job_is_read_from_its_live_row(tenant: Any, role: Any) -> None:
     job = make_job(tenant)
+    start(claim())
     LiveJob.objects.filter(job_id=job_uuid(job)).update(priority=5, attempt=3, crash_count=1, cancel_requested=True)
     with role("web"):
         found = find_job(tenant.id, job_uuid(job))
     assert found is not None
     shown = found.job
-    assert (shown["state"], shown["priority"], shown["attempt"], shown["crash_count"]) == ("available", 5, 3, 1)
+    assert (shown["state"], shown["priority"], shown["attempt"], shown["crash_count"]) == ("executing", 5, 3, 1)
     assert shown["cancel_requested"] is True
 
 

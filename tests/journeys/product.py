@@ -35,6 +35,7 @@ PATTERNS: Mapping[str, str] = {
     "egress": r"manage\.py worker egress",
     "valkey": r"valkey-server",
     "postgres": r"bin/postgres -",
+    "fill": r"manage\.py fill_demo",
 }
 
 
@@ -88,6 +89,8 @@ class Product:
             "JOBSERVICE_DATA_DIR": str(self.data_dir),
             "JOBSERVICE_LEASE_SECONDS": "3",
             "JOBSERVICE_STOP_GRACE_SECONDS": "5",
+            # Jobs that a journey did not make would be in its way.
+            "JOBSERVICE_DEMO": "off",
             **self.environment,
         }
         with (self.data_dir / "up.log").open("ab") as log:
@@ -122,19 +125,29 @@ class Product:
         pattern = re.compile(PATTERNS[name] if name else "|".join(PATTERNS.values()))
         return [pid for pid, command in self._family() if pattern.search(command)]
 
+    def await_pid(self, name: str) -> int:
+        """The parent of one name's processes, which the supervisor may be about to start anew."""
+        pids: list[int] = wait_until(lambda: self.pids(name), seconds=60, what=f"{name} runs", log=lambda: self.log)
+        return pids[0]
+
     def _family(self) -> Iterator[tuple[int, str]]:
-        """Every process that names this product's data folder, or the folder of its broker's socket."""
+        """Every process that names this product's data folder, or the folder of its broker's socket, oldest first."""
         mark = f"JOBSERVICE_DATA_DIR={self.data_dir}".encode()
         folders = {str(self.data_dir), *re.findall(r"socket://(/.*)/", self._broker_url())}
-        for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
+        found: list[tuple[int, int, str]] = []
+        for folder in Path("/proc").glob("[0-9]*"):
             try:
                 command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 is_ours = mark in (folder / "environ").read_bytes() or any(text in command for text in folders)
-                is_zombie = " Z " in (folder / "stat").read_text().rpartition(")")[2][:4]
+                # What follows the name in parentheses: the state, and as the 20th field the moment of its start.
+                facts = (folder / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            if is_ours and not is_zombie:
-                yield int(folder.name), command
+            if is_ours and facts[0] != "Z":
+                found.append((int(facts[19]), int(folder.name), command))
+        # Not by number alone: the numbers begin anew when all are used up.
+        for _, pid, command in sorted(found):
+            yield pid, command
 
     def _broker_url(self) -> str:
         path = self.data_dir / "connections.json"
@@ -210,18 +223,24 @@ class Product:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run one of the operator's commands beside the running product."""
+        child = self.begin_command(*arguments)
+        try:
+            stdout, stderr = child.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
+            raise
+        return subprocess.CompletedProcess(child.args, child.returncode, stdout, stderr)
+
+    def begin_command(self, *arguments: str) -> subprocess.Popen[str]:
+        """The same, and do not wait for its end."""
         environment = {**os.environ, "JOBSERVICE_DATA_DIR": str(self.data_dir), **self.environment}
         for name in ("DATABASE_URL", "BROKER_URL"):
             if name not in self.environment:
                 environment.pop(name, None)
-        return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+        command = [sys.executable, "manage.py", *arguments]
+        return subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
 

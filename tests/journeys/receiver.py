@@ -6,22 +6,26 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from tests.journeys.posted import Answer, answering_posts
 from tests.journeys.product import Product
+
+R = TypeVar("R", bound="Receiver")
 
 
 class Receiver:
     """What the endpoint saw. `callbacks` maps a job's id to the webhook ids it was told under."""
 
     def __init__(self, secret: str) -> None:
-        self._webhook = Webhook(secret)
+        if secret:
+            self.trust(secret)
         self._lock = threading.Lock()
         self.runs: Counter[str] = Counter()
         self.callbacks: dict[str, Counter[str]] = defaultdict(Counter)
@@ -30,7 +34,15 @@ class Receiver:
         self.started = threading.Event()
         self.hold = threading.Event()
         self.hold.set()
+        self.hold_callbacks = threading.Event()
+        self.hold_callbacks.set()
+        # How long each answer takes.
+        self.pause_seconds = 0.0
         self.url = ""
+
+    def trust(self, secret: str) -> None:
+        """Believe what is signed with this secret, and nothing else."""
+        self._webhook = Webhook(secret)
 
     def answer(self, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
         try:
@@ -39,11 +51,13 @@ class Receiver:
             with self._lock:
                 self.refused.append(str(error))
             return 400, {"error": "bad signature"}
+        time.sleep(self.pause_seconds)
         if event["type"] == "job.run":
             return 200, self._run(event["data"])
         with self._lock:
             self.callbacks[event["data"]["job"]["id"]][headers["webhook-id"]] += 1
             self.events.append(event)
+        self.hold_callbacks.wait(timeout=60)
         return 204, None
 
     def _run(self, data: dict[str, Any]) -> dict[str, Any]:
@@ -62,44 +76,19 @@ def count_words(text: str) -> dict[str, Any]:
 
 
 @contextmanager
-def receiving(secret: str) -> Iterator[Receiver]:
-    """A receiver on a free loopback port."""
-    receiver = Receiver(secret)
+def receiving(receiver: R) -> Iterator[R]:
+    """The receiver on a free loopback port."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(body: bytes, headers: dict[str, str]) -> Answer:
+        status, content = receiver.answer(body, headers)
+        return status, {"Content-Type": "application/json"}, b"" if content is None else json.dumps(content).encode()
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            status, answer = receiver.answer(body, {name.lower(): value for name, value in self.headers.items()})
-            content = b"" if answer is None else json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-            """Quiet."""
-
-    class Server(ThreadingHTTPServer):
-        request_queue_size = 512
-        daemon_threads = True
-
-        def handle_error(self, request: object, client_address: object) -> None:
-            """A peer that was killed mid-request is part of the journey."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    receiver.url = f"http://127.0.0.1:{server.server_address[1]}/"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield receiver
-    finally:
-        receiver.hold.set()
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=10)
+    with answering_posts(answer) as receiver.url:
+        try:
+            yield receiver
+        finally:
+            receiver.hold.set()
+            receiver.hold_callbacks.set()
 
 
 @contextmanager
@@ -107,7 +96,7 @@ def connected_receiver(product: Product) -> Iterator[Receiver]:
     """A receiver with the demo tenant's signing secret, known to the product as job type `text.count`."""
     status, answer = product.call("GET", "/v1/signing-secrets/default")
     assert status == 200, answer
-    with receiving(answer["secret"]) as receiver:
+    with receiving(Receiver(answer["secret"])) as receiver:
         spec = {"executor": "http", "http": {"url": receiver.url}, "defaults": {"retry": {"initial_seconds": 1}}}
         status, answer = product.call("PUT", "/v1/job-types/text.count", spec)
         assert status in (200, 201), answer

@@ -49,7 +49,7 @@ def test_jobs_go_all_the_way_over_this_broker_though_a_worker_is_killed(tmp_path
             assert product.pids("postgres") == product.pids("valkey") == []
             with connected_receiver(product) as receiver:
                 jobs = submit_mixture(product, receiver, 30)
-                product.kill(product.pids("egress")[0])
-                product.kill(product.pids("handlers")[0])
+                product.kill(product.await_pid("egress"))
+                product.kill(product.await_pid("handlers"))
                 jobs += submit_mixture(product, receiver, 30)
                 assert_all_ended_once(product, receiver, jobs)

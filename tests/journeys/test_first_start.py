@@ -9,8 +9,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page, expect
 
+from jobservice.jobs.states import STATES as ALL_STATES
+from tests.journeys.console.session import CHROMIUM, WATCH, browsing, violations
+from tests.journeys.pictures import follow_link, printed_link, wait_until_filled
 from tests.journeys.product import Product, running, scrape, value, wait_until
+
+STATES = frozenset(map(str, ALL_STATES))
 
 
 def test_the_printed_curl_line_works_when_pasted(product: Product) -> None:
@@ -75,6 +81,87 @@ def test_a_stop_and_a_second_start_keep_everything_and_a_wrong_root_key_is_refus
         assert product.job(job_id, include="result")["result"] == "kept"
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
+def test_a_newcomer_follows_the_link_and_finds_jobs_in_every_state_and_verified_callbacks(tmp_path: Path) -> None:
+    with running(tmp_path / "var", JOBSERVICE_DEMO="on") as product:
+        kill_the_fill(product)
+        assert product.stop() == 0
+        product.start()
+        wait_until_filled(product)
+        states = count_states(product)
+        link = printed_link(product)
+        assert product.log.count(link) == 3, "at each start, and once more when there is something to see"
+        with browsing() as browser:
+            page = browser.new_page()
+            page.add_init_script(WATCH)
+            follow_link(page, link, "a pass phrase of my own")
+            assert read_ticks(page) == [True, True, False, True, False, False]
+            page.goto(page.url + "jobs")
+            assert {state for state in STATES if states[state]} == STATES - {"dispatched"}
+            for word in ("Executing", "Suspended", "Discarded", "Retryable", "Completed", "Scheduled", "Available"):
+                expect(page.locator("tbody .chip", has_text=word).first).to_be_visible()
+            page.goto(f"{product.address.replace('127.0.0.1', 'localhost')}/dev/inbox")
+            expect(page.locator("tbody tr", has_text="job.completed").first).to_contain_text("Verified")
+            expect(page.get_by_text("Not verified")).to_have_count(0)
+            page.locator("summary").first.click()
+            expect(page.locator("details[open] pre").first).to_contain_text('"type": "job.')
+            before = page.locator("tbody tr").first.get_attribute("id")
+            product.submit(type="echo", payload={"seen": "live"})
+            expect(page.locator("tbody tr").first).not_to_have_attribute("id", str(before), timeout=15_000)
+            expect(page.locator("details[open]"), "what somebody reads stays open").to_have_count(1)
+            assert violations(page) == []
+            take_the_other_steps(product, page)
+            page.goto(link)
+            expect(page.get_by_text("This invitation is spent")).to_be_visible()
+        # A fill that is begun once more makes nothing twice.
+        (product.data_dir / "demo-fill").touch()
+        product.environment |= {"PORT": str(product.port), "JOBSERVICE_DEV_INBOX": "on"}
+        assert product.command("fill_demo").returncode == 0
+        assert count_states(product) == {**states, "completed": states["completed"] + 1}
+        assert len(product.call("GET", "/v1/webhook-endpoints")[1]["data"]) == 1
+        assert_sound(product)
+        product.stop()
+        product.start()
+        assert f"  Console    http://localhost:{product.port}/console\n" in product.log.split("=== start\n")[-1]
+
+
+def take_the_other_steps(product: Product, page: Page) -> None:
+    """Each is ticked by what was done, wherever that was; with the last one the list goes."""
+    page.goto(f"{product.address.replace('127.0.0.1', 'localhost')}/console/")
+    assert read_ticks(page) == [True, True, False, True, False, False]
+    failed = product.call("GET", "/v1/jobs?state=discarded&limit=1")[1]["data"][0]["id"]
+    assert product.call("POST", f"/v1/jobs/{failed}/retry", {})[0] == 200
+    product.wait_for_end([failed])
+    page.reload()
+    assert read_ticks(page) == [True, True, True, True, False, False]
+    assert product.call("POST", "/v1/api-keys", {"name": "second", "scopes": ["jobs:read"]})[0] == 201
+    page.reload()
+    assert read_ticks(page) == [True, True, True, True, True, False]
+    assert product.command("create_member", "demo", "ada@example.com", "--role", "viewer").returncode == 0
+    page.reload()
+    expect(page.locator("h1")).to_have_text("Overview")
+    assert read_ticks(page) == []
+
+
+def kill_the_fill(product: Product) -> None:
+    """In the middle: when it has made queues, and as a rule no jobs yet."""
+    wait_until(
+        lambda: product.call("GET", "/v1/queues")[1]["data"], seconds=60, what="it began", log=lambda: product.log
+    )
+    for pid in product.pids("fill"):
+        product.kill(pid)
+    wait_until(lambda: not product.pids("fill"), seconds=30, what="it is gone", log=lambda: product.log)
+    assert (product.data_dir / "demo-fill").exists()
+
+
+def count_states(product: Product) -> dict[str, int]:
+    return {state: len(product.call("GET", f"/v1/jobs?state={state}&limit=100")[1]["data"]) for state in sorted(STATES)}
+
+
+def read_ticks(page: Page) -> list[bool]:
+    return [row.get_attribute("data-tone") == "success" for row in page.locator(".step-row").all()]
+
+
 def assert_sound(product: Product) -> None:
     """The doctor finds nothing wrong, once every worker had the time to say that it is there."""
     wait_until(
@@ -92,5 +179,7 @@ def refusal(product: Product) -> str:
     with pytest.raises(AssertionError, match="ended with 2"):
         product.start()
     assert product.pids() == []
-    (sentence,) = re.findall(r"JOBSERVICE_ROOT_KEY_FILE: .*", product.log.split("=== start\n")[-1])
+    # The process that refuses says it, and the supervisor last of all.
+    (sentence,) = set(re.findall(r"JOBSERVICE_ROOT_KEY_FILE: .*", product.log.split("=== start\n")[-1]))
+    assert product.log.splitlines()[-1] == sentence
     return str(sentence)

@@ -14,13 +14,13 @@ from tests.journeys.receiver import Receiver, connected_receiver
 
 VICTIMS: dict[str, Callable[[Product], int]] = {
     "web worker": lambda product: product.pids("web")[-1],
-    "web master": lambda product: product.pids("web")[0],
-    "dispatcher": lambda product: product.pids("dispatcher")[0],
-    "handler worker": lambda product: product.pids("handlers")[0],
+    "web master": lambda product: product.await_pid("web"),
+    "dispatcher": lambda product: product.await_pid("dispatcher"),
+    "handler worker": lambda product: product.await_pid("handlers"),
     "handler child": lambda product: product.pids("handlers")[-1],
-    "egress worker": lambda product: product.pids("egress")[0],
-    "broker": lambda product: product.pids("valkey")[0],
-    "database": lambda product: product.pids("postgres")[0],
+    "egress worker": lambda product: product.await_pid("egress"),
+    "broker": lambda product: product.await_pid("valkey"),
+    "database": lambda product: product.await_pid("postgres"),
 }
 
 
@@ -74,7 +74,7 @@ def test_a_job_that_kills_its_worker_each_time_is_held_after_the_third_crash(pro
     for crash in range(1, 4):
         wait_until(lambda: product.job(poison)["state"] == "executing", seconds=60, what="the job runs")
         time.sleep(0.2)
-        product.kill(product.pids("handlers")[0])
+        product.kill(product.await_pid("handlers"))
         wait_until(
             lambda crash=crash: product.job(poison)["crash_count"] == crash,  # type: ignore[misc]
             seconds=60,

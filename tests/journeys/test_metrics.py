@@ -54,7 +54,7 @@ def test_the_present_is_shown_and_counters_outlive_their_processes(product: Prod
     product.wait_for_end([job])
     before = scrape(product)
     for name in ("handlers", "dispatcher"):
-        product.kill(product.pids(name)[0])
+        product.kill(product.await_pid(name))
     again = product.submit(type="echo", payload=2)
     product.wait_for_end([again])
 

@@ -1,5 +1,6 @@
-"""The whole promise on real input: hundreds of real text files are counted by a tenant's own endpoint, every result is
-right, every callback verifies, none is missing and no job is told twice, while workers are killed in the middle.
+"""The whole promise on real input: hundreds of real text files are counted by the shipped example as a tenant's own
+endpoint, every result is right, every callback verifies, none is missing and no job is told twice, while workers are
+killed in the middle.
 """
 
 from __future__ import annotations
@@ -7,8 +8,8 @@ from __future__ import annotations
 import sysconfig
 from pathlib import Path
 
+from tests.journeys.example_receiver import count_text, running_example
 from tests.journeys.product import Product, wait_until
-from tests.journeys.receiver import Receiver, count_words
 
 FILES = 300
 
@@ -21,29 +22,40 @@ def real_texts(count: int) -> list[Path]:
     return small[:: max(1, len(small) // count)][:count]
 
 
-def test_every_file_is_counted_and_told_once_though_workers_are_killed(product: Product, receiver: Receiver) -> None:
+def test_every_file_is_counted_and_told_once_though_workers_are_killed(product: Product, tmp_path: Path) -> None:
     files = real_texts(FILES)
     assert len(files) == FILES
-    texts = {}
-    for number, path in enumerate(files):
-        text = path.read_text(errors="replace")
-        job_id = product.submit(
-            type="text.count", payload={"text": text}, callback_url=receiver.url, tags={"file": path.name[:200]}
-        )
-        texts[job_id] = text
-        if number in (FILES // 3, 2 * FILES // 3):
-            product.kill(product.pids("egress")[0])
+    with running_example(product, tmp_path) as receiver:
+        texts = {}
+        for number, path in enumerate(files):
+            text = path.read_text(errors="replace")
+            callback_url = f"{receiver.address()}/events"
+            job_id = product.submit(
+                type="text.count", payload={"text": text}, callback_url=callback_url, tags={"file": path.name[:200]}
+            )
+            texts[job_id] = text
+            receiver.verify_new_requests()
+            if number in (FILES // 3, 2 * FILES // 3):
+                product.kill(product.await_pid("egress"))
 
-    ended = product.wait_for_end(list(texts), seconds=180)
-    assert {job["state"] for job in ended.values()} == {"completed"}
-    for job_id, text in texts.items():
-        assert product.job(job_id, include="result")["result"] == count_words(text)
+        ended = product.wait_for_end(list(texts), seconds=180)
+        receiver.verify_new_requests()
+        assert {job["state"] for job in ended.values()} == {"completed"}
+        results = {job_id: count_text(text) for job_id, text in texts.items()}
+        for job_id, result in results.items():
+            assert product.job(job_id, include="result")["result"] == result
 
-    wait_until(lambda: set(receiver.callbacks) >= set(texts), seconds=60, what="every callback arrived")
-    assert receiver.refused == []
-    # A try may be repeated under the same id when its answer was lost with a worker; a second id never appears.
-    assert {job_id: len(ids) for job_id, ids in receiver.callbacks.items() if len(ids) != 1} == {}
-    told = {event["data"]["job"]["id"]: event["data"]["result"] for event in receiver.events}
-    assert told == {job_id: count_words(text) for job_id, text in texts.items()}
-    for job_id in texts:
-        assert receiver.runs[job_id] <= ended[job_id]["attempt"]
+        def has_all() -> bool:
+            receiver.verify_new_requests()
+            return len(receiver.events()) >= FILES and set(receiver.told) >= set(texts)
+
+        wait_until(has_all, seconds=60, what="every callback arrived")
+        assert receiver.refusals() == []
+        # A try may be repeated under the same id when its answer was lost with a worker; a second id never appears.
+        assert {job_id: ids for job_id, ids in receiver.told.items() if len(ids) != 1} == {}
+        # The example keeps each event once, however often it comes.
+        events = receiver.events()
+        assert len(events) == FILES
+        assert {event["data"]["job"]["id"]: event["data"]["result"] for event in events} == results
+        for job_id in texts:
+            assert receiver.runs[job_id] <= ended[job_id]["attempt"]

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connections
 
-from jobservice.jobs import accept
+from jobservice.jobs import store
+from tests.committed_rows import remove_committed_rows
 from tests.factories import Tenant, make_tenant
 from tests.roles import as_role, set_role
 
@@ -18,17 +19,10 @@ from tests.roles import as_role, set_role
 @pytest.fixture
 def committed(django_db_setup: None, django_db_blocker: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A database in which commits are real; every row of a tenant is removed at the end. No dispatcher listens."""
-    monkeypatch.setattr(accept, "wake_dispatcher", lambda: None)
+    monkeypatch.setattr(store, "wake_dispatcher", lambda: None)
     with django_db_blocker.unblock():
         yield
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT string_agg(quote_ident(c.relname), ', ') FROM pg_class c "
-                "WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace "
-                "AND c.relname NOT IN ('django_migrations', 'installation', 'pool')"
-            )
-            (tables,) = cursor.fetchone()
-            cursor.execute(f"TRUNCATE {tables}")
+        remove_committed_rows()
         connections.close_all()
 
 

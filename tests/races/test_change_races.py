@@ -19,7 +19,9 @@ from jobservice.jobs.erase import JobNotTerminal, erase_job
 from jobservice.jobs.lanes import deactivate_idle_lanes
 from jobservice.jobs.models import Job, JobTag, LiveJob
 from jobservice.jobs.record import record_outcomes
-from jobservice.webhooks.deliveries import DeliveryResult, claim_deliveries, record_deliveries, start_deliveries
+from jobservice.webhooks.deliveries import start_deliveries
+from jobservice.webhooks.delivery_claims import claim_deliveries
+from jobservice.webhooks.delivery_records import DeliveryResult, record_deliveries
 from jobservice.webhooks.models import Delivery, DeliveryAttempt, Event, LiveDelivery
 from tenants.models import Blob
 from tests.factories import Tenant, make_job

@@ -17,11 +17,12 @@ from jobservice.crypto.message_mac import Ref
 from jobservice.ids import new_id
 from jobservice.jobs import lanes
 from jobservice.jobs.accept import accept_job
-from jobservice.jobs.claims import claim_jobs, reap_leases
+from jobservice.jobs.claims import claim_jobs
 from jobservice.jobs.lanes import deactivate_idle_lanes
 from jobservice.jobs.leases import start_jobs
 from jobservice.jobs.models import Attempt, Job, LiveJob
 from jobservice.jobs.record import record_outcomes
+from jobservice.jobs.rescue import reap_leases
 from jobservice.statements import run_statement
 from jobservice.webhooks.models import Event
 from tests.factories import Tenant, make_job, make_submission, make_tenant

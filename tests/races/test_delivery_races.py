@@ -15,19 +15,16 @@ from jobservice.crypto.message_mac import Ref
 from jobservice.ids import new_id
 from jobservice.jobs.job_types import put_job_type
 from jobservice.jobs.models import Job, LiveJob, Worker
-from jobservice.webhooks.deliveries import (
-    DeliveryResult,
-    claim_deliveries,
-    reap_deliveries,
-    record_deliveries,
-    start_deliveries,
-)
+from jobservice.webhooks.deliveries import reap_deliveries, start_deliveries
+from jobservice.webhooks.delivery_claims import claim_deliveries
+from jobservice.webhooks.delivery_records import DeliveryResult, record_deliveries
 from jobservice.webhooks.models import Delivery, DeliveryAttempt, LiveDelivery
 from tests.egress.servers import LOCAL
 from tests.factories import Tenant, make_job
 from tests.jobs import dispatching
 from tests.roles import as_role
-from tests.webhooks.test_deliveries import end_leases, make_delivery
+from tests.serving import serving
+from tests.webhooks.test_deliveries import end_leases, make_delivery, take_well
 from workers import egress_pool
 from workers.egress_pool import EgressProcess
 
@@ -46,6 +43,7 @@ def claim_in_bites() -> list[Ref]:
 
 
 def test_five_dispatchers_claim_every_delivery_once(racing_tenant: Tenant, race: Race) -> None:
+    take_well(racing_tenant)
     for _ in range(30):
         make_delivery(racing_tenant)
     # One that loses every row of a bite to the others stops early, so what is left is claimed at the end.
@@ -56,6 +54,7 @@ def test_five_dispatchers_claim_every_delivery_once(racing_tenant: Tenant, race:
 
 
 def test_of_a_record_and_the_reaper_one_wins_and_nothing_is_torn(racing_tenant: Tenant, race: Race) -> None:
+    take_well(racing_tenant)
     for _ in range(20):
         make_delivery(racing_tenant)
     with as_role("dispatcher"):
@@ -105,13 +104,8 @@ class _Answer(BaseHTTPRequestHandler):
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
     server = Endpoint()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield server
-    server.gate.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server, before_end=server.gate.set):
+        yield server
 
 
 def start_process(monkeypatch: pytest.MonkeyPatch, *, grace_seconds: float) -> EgressProcess:

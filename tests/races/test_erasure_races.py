@@ -15,13 +15,14 @@ from jobservice.errors import Conflict, SealingError
 from jobservice.ids import new_id
 from jobservice.jobs import erasure
 from jobservice.jobs.accept import accept_job
-from jobservice.jobs.claims import claim_jobs, reap_leases
+from jobservice.jobs.claims import claim_jobs
 from jobservice.jobs.erasure import erase_tenant
 from jobservice.jobs.leases import start_jobs
 from jobservice.jobs.models import Job
 from jobservice.jobs.record import record_outcomes
+from jobservice.jobs.rescue import reap_leases
 from jobservice.statements import run_statement
-from jobservice.webhooks.deliveries import claim_deliveries
+from jobservice.webhooks.delivery_claims import claim_deliveries
 from tenants.models import Tenant
 from tests.factories import Tenant as MadeTenant
 from tests.factories import make_job, make_submission, make_tenant
@@ -60,7 +61,7 @@ def test_a_tenant_erased_in_the_middle_of_its_work_leaves_nothing_and_holds_up_n
             while not until.is_set():
                 queue, told = f"q{count % 40}", {"callback_url": "http://127.0.0.1:9/", "tags": {"n": "1"}}
                 try:
-                    accept_job(tenant.id, make_submission(queue=queue, **told))
+                    accept_job(tenant.id, make_submission(queue=queue, unique={"key": f"{count}"}, **told))
                 except (Conflict, SealingError):
                     refused.set()
                     break
@@ -104,8 +105,9 @@ def test_a_tenant_erased_in_the_middle_of_its_work_leaves_nothing_and_holds_up_n
     assert Job.objects.filter(tenant_id=neighbour.id).count() == neighbours_jobs
 
 
+@pytest.mark.parametrize("unique", [None, {"key": "k"}, {"key": "k", "on_conflict": "replace"}])
 def test_an_accept_that_makes_its_lane_and_the_erasure_never_both_win(
-    committed: None, race: Race, as_another_process: None
+    committed: None, race: Race, as_another_process: None, unique: Any
 ) -> None:
     """The first job of a queue waits for the erasure at the tenant itself, for it has no lane to wait at."""
     for _ in range(8):
@@ -113,7 +115,7 @@ def test_an_accept_that_makes_its_lane_and_the_erasure_never_both_win(
 
         def accept(tenant: MadeTenant = tenant) -> str:
             try:
-                accept_job(tenant.id, make_submission())
+                accept_job(tenant.id, make_submission(unique=unique))
             except (Conflict, SealingError):
                 return "refused"
             return "accepted"

@@ -24,8 +24,10 @@ from jobservice.jobs.claims import claim_jobs
 from jobservice.jobs.leases import start_jobs
 from jobservice.jobs.models import Job, LiveJob
 from jobservice.jobs.record import record_outcomes
+from jobservice.jobs.reports import Progress, ReportingRun, write_report
 from jobservice.jobs.resealing import rotate_tenant_key
 from jobservice.jobs.selectors import find_job
+from jobservice.jobs.timeline import list_attempts
 from tenants import data_keys, key_changes, key_rotation
 from tenants.blobs import insert_blobs, open_blob, seal_blob
 from tenants.context import tenant_tx
@@ -60,9 +62,9 @@ def quick_rotation(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def spare_root_key(committed: None, root_key_file: Path) -> Any:
-    stored = Installation.objects.get().root_key_fingerprint
+    stored = Installation.objects.values("root_key_fingerprint", "audit_key", "login_key").get()
     yield root_key_file
-    Installation.objects.update(root_key_fingerprint=stored)
+    Installation.objects.update(**stored)
 
 
 class Load:
@@ -89,6 +91,7 @@ class Load:
             started = start_jobs(refs, worker_id=new_id(), group_id=new_id(), lease_seconds=30) if refs else []
             for job in started:
                 payload = open_blob(job.tenant_id, kind="payload", blob_id=job.payload_id, sealed=job.sealed_payload)
+                write_report(ReportingRun(job.tenant_id, job.job_id, job.epoch), progress=Progress(50, "half"))
                 count += record_outcomes([outcome_of(job, result=payload)]).recorded
         return count
 
@@ -100,7 +103,13 @@ class Load:
         while not held:
             refs = [claim.ref for claim in claim_jobs("handlers", limit=5, lease_seconds=60)]
             held = start_jobs(refs, worker_id=new_id(), group_id=new_id(), lease_seconds=60) if refs else []
-        assert until.wait(timeout=60)
+        for number in range(10_000):
+            if until.wait(timeout=0.005):
+                break
+            for job in held:
+                said = Progress(number / 100, f"step {number}")
+                assert write_report(ReportingRun(job.tenant_id, job.job_id, job.epoch), progress=said)
+        assert until.is_set()
         time.sleep(key_changes.CHECK_SECONDS)
         outcomes = [
             outcome_of(
@@ -158,6 +167,9 @@ def test_no_open_fails_while_a_tenants_key_is_rotated_twice_under_load(
         found = find_job(racing_tenant.id, job_id, include=("payload", "result"))
         assert found is not None
         assert found.parts["result"] == found.parts["payload"]
+        page = list_attempts(racing_tenant.id, job_id, limit=5)
+        assert page is not None
+        assert [attempt["progress"]["message"][:4] for attempt in page.data] in (["half"], ["step"])
 
 
 def test_two_rotations_of_one_tenant_at_once_make_one_version(

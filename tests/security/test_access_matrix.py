@@ -7,29 +7,35 @@ as what does not exist, byte for byte; and no refused call changes a row of anyb
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
 from django.db import connection
 
 from api.urls import urlpatterns
-from api.views import ApiView, PublicView
-from jobservice.jobs.models import Job
+from api.views import AddressedView, ApiView, PublicView
+from jobservice import ids
+from jobservice.jobs.models import Job, Queue
 from tenants.api_key_format import new_api_key
 from tenants.api_keys import SCOPES
-from tenants.models import ApiKey
+from tenants.data_keys import forget_opened_keys
+from tenants.models import ApiKey, DataKey
 from tenants.models import Tenant as TenantRow
 from tests.api.keys import make_key, problem
 from tests.factories import Tenant
-from tests.security.access_entries import ENDED_JOB, ENTRIES, JOB, PUBLIC, Entry
+from tests.security.access_entries import ADDRESSED, BULK_ACTION, ENDED_JOB, ENTRIES, JOB, PUBLIC, QUEUE, RUN, Entry
+from tests.security.access_scopes import SCOPES_OF
 
 pytestmark = pytest.mark.django_db
 
 # What differs between any two answers, and between any two objects made one after the other.
-VOLATILE = frozenset({"request_id", "id", "created_at", "updated_at", "available_at", "run_at", "key", "prefix"})
-VOLATILE_HEADERS = frozenset({"X-Request-Id", "RateLimit", "Location", "Content-Length"})
+VOLATILE = frozenset(
+    {"request_id", "id", "created_at", "updated_at", "finished_at", "available_at", "run_at", "key", "prefix"}
+)
+VOLATILE_HEADERS = frozenset({"X-Request-Id", "RateLimit", "Location", "Content-Length", "ETag"})
 
 
 def operations(patterns: list[Any]) -> dict[str, type[ApiView]]:
@@ -50,12 +56,14 @@ IN_BODY = [(name, place) for name in TENANTS for place in range(len(ENTRIES[name
 
 
 def unentered(found: Mapping[str, type[ApiView] | None]) -> set[str]:
-    """The operations that neither have an entry nor are public by class and by list."""
-    return {
-        name
-        for name, view in found.items()
-        if name not in (PUBLIC if view is not None and issubclass(view, PublicView) else ENTRIES)
-    }
+    """The operations that neither have an entry nor are public, or addressed, by class and by list."""
+    return {name for name, view in found.items() if name not in _listed(view)}
+
+
+def _listed(view: type[ApiView] | None) -> Collection[str]:
+    if view is not None and issubclass(view, PublicView):
+        return PUBLIC
+    return ADDRESSED if view is not None and issubclass(view, AddressedView) else ENTRIES
 
 
 def call(api: Any, name: str, *, key: str | None, ids: Mapping[str, str], query: str = "", body: Any = ...) -> Any:
@@ -64,7 +72,7 @@ def call(api: Any, name: str, *, key: str | None, ids: Mapping[str, str], query:
     for parameter, value in ids.items():
         route = route.replace(f"<str:{parameter}>", value)
     assert "<" not in route, f"{name} has a place that its entry does not fill"
-    sent = ENTRIES[name].body if body is ... else body
+    sent = {**ENTRIES, **ADDRESSED}[name].body if body is ... else body
     return api.call(method, f"/{route}{query}", sent, key, {})
 
 
@@ -114,7 +122,16 @@ def rows_of(tenant: Tenant) -> dict[str, Any]:
 
 def test_every_operation_has_an_entry_and_every_entry_an_operation() -> None:
     assert unentered(ALL) == set()
-    assert set(ENTRIES) | PUBLIC == set(ALL)
+    assert set(ENTRIES) | set(ADDRESSED) | PUBLIC == set(ALL)
+
+
+def test_each_operation_takes_the_scopes_that_are_written_down() -> None:
+    """Read apart from the code: the tests below ask the views themselves what they require."""
+    found = {
+        name: (" ".join(sorted(ALL[name].required_scopes)), " ".join(sorted(ALL[name].other_scopes)))
+        for name in TENANTS
+    }
+    assert found == SCOPES_OF
 
 
 def test_an_operation_without_an_entry_would_be_found() -> None:
@@ -124,14 +141,11 @@ def test_an_operation_without_an_entry_would_be_found() -> None:
     class Open(PublicView):
         pass
 
-    assert unentered(
-        {"GET v1/forgotten": Forgotten, "GET v1/open": Open, "? v1/foreign": None, "GET v1/jobs": Open}
-    ) == {
-        "GET v1/forgotten",
-        "GET v1/open",
-        "? v1/foreign",
-        "GET v1/jobs",
-    }
+    class Addressed(AddressedView):
+        pass
+
+    found = {"GET v1/forgotten": Forgotten, "GET v1/open": Open, "? v1/foreign": None, "GET v1/jobs": Open}
+    assert unentered({**found, "GET v1/tenant": Addressed}) == {*found, "GET v1/tenant"}
 
 
 @pytest.mark.parametrize("name", TENANTS)
@@ -140,7 +154,7 @@ def test_a_key_of_the_required_scopes_alone_may(api: Any, tenant: Tenant, name: 
     key = make_key(tenant, *ALL[name].required_scopes)
     answer = call(api, name, key=key, ids=own_ids(entry, tenant))
     assert answer.status_code == entry.status, answer.content
-    assert answer.headers["RateLimit-Policy"] == '"api";q=1000;w=1'
+    assert answer.headers["RateLimit-Policy"] == '"api";q=2000;w=2'
 
 
 IDENTITIES = ["none", "malformed", "wrong", "unknown", "expired", "revoked", "rotated out"]
@@ -191,7 +205,8 @@ def test_who_has_no_living_key_gets_a_401_that_says_nothing(api: Any, tenant: Te
 def test_a_key_of_all_other_scopes_gets_a_403_that_names_the_missing_one(api: Any, tenant: Tenant, name: str) -> None:
     entry = ENTRIES[name]
     for scope in ALL[name].required_scopes:
-        key, ids = make_key(tenant, *(set(SCOPES) - {scope})), own_ids(entry, tenant)
+        others = set(SCOPES) - {scope} - ALL[name].other_scopes
+        key, ids = make_key(tenant, *others), own_ids(entry, tenant)
         before = rows_of(tenant)
         existing = call(api, name, key=key, ids=ids)
         assert scope in problem(existing, 403, "insufficient-scope")["detail"]
@@ -280,11 +295,12 @@ def test_a_key_limited_to_a_queue_reaches_no_job_of_another(api: Any, tenant: Te
     """Every operation, so that a new one that forgets the queues of its key is found."""
     entry, key = ENTRIES[name], make_key(tenant, *SCOPES, queues=["mine"])
     ids, job = own_ids(entry, tenant), JOB.make(tenant)
-    before = jobs_outside(tenant)
+    before, queues = jobs_outside(tenant), queues_outside(tenant)
     answer = call(api, name, key=key, ids=ids)
     assert job not in answer.content.decode()
     assert jobs_outside(tenant) == before
-    if any(source in (JOB, ENDED_JOB) for source in entry.ids.values()):
+    assert queues_outside(tenant) == queues
+    if any(source in (JOB, ENDED_JOB, QUEUE, BULK_ACTION) for source in entry.ids.values()):
         problem(answer, 404, "not-found")
         assert shown(answer) == shown(call(api, name, key=key, ids=unknown_ids(entry)))
         # Nor does a fault in the request tell the two apart.
@@ -293,8 +309,72 @@ def test_a_key_limited_to_a_queue_reaches_no_job_of_another(api: Any, tenant: Te
         )
 
 
+def queues_outside(tenant: Tenant) -> list[Any]:
+    """The tenant's queues that are not the limited key's, and their settings."""
+    return list(Queue.objects.filter(tenant_id=tenant.id).exclude(name="mine").order_by("id").values())
+
+
 def jobs_outside(tenant: Tenant) -> list[Any]:
     """The tenant's jobs in other queues than the limited key's, and all that is known of them."""
     rows = rows_of(tenant)
     jobs = list(Job.objects.filter(tenant_id=tenant.id).exclude(queue="mine").order_by("id").values())
     return [jobs, rows["job_live"], rows["attempt"]]
+
+
+@pytest.mark.parametrize("name", sorted(ADDRESSED))
+@pytest.mark.parametrize("whose", ["nobody's", "another tenant's", "no scope's"])
+def test_an_address_is_the_right_whatever_key_comes_along(
+    api: Any, tenant: Tenant, other_tenant: Tenant, name: str, whose: str
+) -> None:
+    key = {"nobody's": None, "another tenant's": other_tenant.api_key}.get(whose, make_key(tenant, "audit:read"))
+    answer = call(api, name, key=key, ids=own_ids(ADDRESSED[name], tenant))
+    assert answer.status_code == 200, answer.content
+    assert answer.headers["RateLimit-Policy"] == '"api";q=2000;w=2'
+
+
+@pytest.mark.parametrize("name", sorted(ADDRESSED))
+def test_a_wrong_address_is_answered_as_none_and_changes_nothing(
+    api: Any, tenant: Tenant, other_tenant: Tenant, name: str
+) -> None:
+    right = RUN.make(tenant)
+    raw = base64.urlsafe_b64decode(right + "==")
+    spare_bit = right[:-1] + chr(ord(right[-1]) + 1)
+    wrong = {
+        "unknown": RUN.unknown(),
+        "short": right[:-1],
+        "another version": _encoded(b"\x02" + raw[1:]),
+        "another tenant": _encoded(raw[:1] + other_tenant.id.bytes + raw[17:]),
+        "another job": _encoded(raw[:17] + ids.new_id().bytes + raw[33:]),
+        "another epoch": _encoded(raw[:33] + (2).to_bytes(8, "big") + raw[41:]),
+        "another signature": _encoded(raw[:-1] + bytes([raw[-1] ^ 1])),
+        "spare bits": spare_bit,
+    }
+    assert base64.urlsafe_b64decode(spare_bit + "==") == raw
+    before = rows_of(tenant), rows_of(other_tenant)
+    for why, token in wrong.items():
+        answer = call(api, name, key=tenant.api_key, ids={"token": token})
+        problem(answer, 404, "not-found")
+        assert "RateLimit" not in answer.headers, why
+        assert shown(answer) == shown(call(api, name, key=None, ids={"token": RUN.unknown()})), why
+    assert (rows_of(tenant), rows_of(other_tenant)) == before
+
+
+@pytest.mark.parametrize("name", sorted(ADDRESSED))
+def test_the_address_of_an_erased_tenants_run_is_answered_as_none(api: Any, tenant: Tenant, name: str) -> None:
+    token = RUN.make(tenant)
+    DataKey.objects.filter(tenant_id=tenant.id).delete()
+    forget_opened_keys()
+    answer = call(api, name, key=None, ids={"token": token})
+    assert shown(answer) == shown(call(api, name, key=None, ids={"token": RUN.unknown()}))
+    problem(answer, 404, "not-found")
+
+
+@pytest.mark.parametrize("name", sorted(ADDRESSED))
+def test_the_runs_of_a_suspended_tenant_may_end(api: Any, tenant: Tenant, name: str) -> None:
+    of_run = own_ids(ADDRESSED[name], tenant)
+    TenantRow.objects.filter(id=tenant.id).update(status="suspended")
+    assert call(api, name, key=None, ids=of_run).status_code == 200
+
+
+def _encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -105,16 +105,17 @@ def read_answer(client: socket.socket) -> Answer | None:
 
 
 @contextmanager
-def running_web(folder: Path) -> Iterator[WebServer]:
-    """A started server, ended at the end of the block."""
+def running_web(folder: Path, *, database_url: str | None = None, **variables: str) -> Iterator[WebServer]:
+    """A started server over the test's database, reached by this address if given; ended at the end of the block."""
     log_path, port = folder / "web.log", _free_port()
     environment = {
         **os.environ,
         "JOBSERVICE_PROCESS": "web",
-        "JOBSERVICE_WEB_DATABASE_URL": _web_database_url(),
+        "JOBSERVICE_WEB_DATABASE_URL": database_url or web_database_url(),
         "JOBSERVICE_WEB_WORKERS": "1",
         "JOBSERVICE_WEB_THREADS": "4",
         "PORT": str(port),
+        **variables,
     }
     command = [sys.executable, "-m", "gunicorn", "-c", CONFIGURATION, "jobservice.wsgi:application"]
     with log_path.open("wb") as log:
@@ -144,7 +145,7 @@ def _wait_until_ready(server: WebServer) -> None:
     raise AssertionError(f"not ready:\n{server.log[-3000:]}")
 
 
-def _web_database_url() -> str:
+def web_database_url() -> str:
     """The test's database as the web's role sees it, with a login made for this run."""
     name, password = str(connection.settings_dict["NAME"]), secrets.token_hex(16)
     role = role_name("web", name)

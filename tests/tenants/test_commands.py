@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tenants.api_keys import authenticate
-from tenants.models import ApiKey, Tenant
+from tenants.models import ApiKey, AuditEvent, Tenant
 from tests.tenants.commands import refused, run
 
 pytestmark = pytest.mark.django_db
@@ -48,12 +48,32 @@ def test_a_tenant_is_found_by_its_id_too() -> None:
     assert Tenant.objects.get().status == "active"
 
 
+def test_why_a_tenant_is_suspended_stands_in_its_log() -> None:
+    run("create_tenant", "acme")
+    run("suspend_tenant", "acme", "--reason", "unpaid")
+    run("resume_tenant", "acme")
+    assert "1 to 200" in refused("suspend_tenant", "acme", "--reason", " ")
+    *_, suspended, resumed = AuditEvent.objects.order_by("seq")
+    assert (suspended.action, suspended.after) == ("tenant.suspended", '{"reason":"unpaid"}')
+    assert (resumed.action, resumed.after) == ("tenant.resumed", None)
+
+
 def test_quotas_are_changed_one_by_one_and_checked() -> None:
     run("create_tenant", "acme")
     run("set_quota", "acme", "running=5", "jobs_per_day=null")
     assert run("set_quota", "acme", "running=7") == "jobs_per_day = null\nrunning = 7\n"
     assert "not a quota" in refused("set_quota", "acme", "speed=9")
     assert "whole number" in refused("set_quota", "acme", "running=-1")
+
+
+def test_a_weight_is_set_and_checked() -> None:
+    run("create_tenant", "acme")
+    assert run("set_weight", "acme", "3") == "Tenant acme has the weight 3.\n"
+    assert Tenant.objects.get().weight == 3
+    for wrong in ("0", "1001", "-1", "two", "1.5"):
+        assert "from 1 to 1000" in refused("set_weight", "acme", wrong)
+    assert "nobody" in refused("set_weight", "nobody", "3")
+    assert Tenant.objects.get().weight == 3
 
 
 def test_a_key_that_was_altered_expired_or_revoked_is_nobody() -> None:

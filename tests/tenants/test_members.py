@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -29,12 +30,13 @@ def test_a_member_is_one_line_of_json_with_an_invitation_stored_as_its_hash(tena
     line = run("create_member", tenant.name, "ada@example.com", "--role", "admin", "--json")
     made = json.loads(line)
     assert line.count("\n") == 1
-    assert set(made) == {"member", "tenant", "email", "role", "may_read_payloads", "invitation", "expires_at"}
+    assert set(made) == {"member", "tenant", "email", "role", "may_read_payloads", "invitation", "url", "expires_at"}
     row = Member.objects.get()
     assert show_id(MEMBER, row.id) == made["member"]
     assert (row.tenant_id, show_id(TENANT, row.tenant_id)) == (tenant.id, made["tenant"])
     assert (row.email, row.role, row.status, row.may_read_payloads) == ("ada@example.com", "admin", "invited", False)
     assert bytes(row.invitation_hash or b"") == hash_invitation(made["invitation"])
+    assert hash_invitation(made["invitation"]) == sha256(made["invitation"].encode()).digest()
     secret = made["invitation"].removeprefix("js_invite_")
     assert len(secret) == 43
     assert secret not in str(row.__dict__)
@@ -55,7 +57,7 @@ def test_reading_payloads_is_a_permission_apart_from_the_role(tenant: Tenant) ->
 def test_without_json_a_sentence_names_the_member_and_the_invitation(tenant: Tenant) -> None:
     text = run("create_member", tenant.name, "ada@example.com", "--role", "owner")
     assert f"ada@example.com is invited to {tenant.name} as owner: mem_" in text
-    assert "js_invite_" in text
+    assert "/console/invitation/js_invite_" in text
 
 
 @pytest.mark.parametrize("again", ["ada@example.com", "ADA@Example.COM", "  ada@example.com "])

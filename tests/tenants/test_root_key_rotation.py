@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from jobservice.crypto.root_key import RootKeyring, add_root_key_version, load_root_keyring, wrapped_under
+from jobservice.crypto import root_key_provider
+from jobservice.crypto.root_key import RootKeyring, RootKeys, add_root_key_version, load_root_keyring, wrapped_under
 from jobservice.env import ConfigurationError
 from jobservice.errors import Unavailable
 from tenants import root_key_rotation, root_keys
@@ -40,7 +41,7 @@ def test_every_key_is_wrapped_anew_and_opens_what_it_opened(
 ) -> None:
     blob = seal_blob(tenant.id, kind="payload", plaintext=b"1")
     secrets = {owner.id: tenant_keys(owner.id).data for owner in (tenant, other_tenant)}
-    assert rotate() == {"root_key_version": 2, "prepared": False, "rewrapped": 4, "remaining": 0}
+    assert rotate() == {"root_key_version": 2, "prepared": False, "rewrapped": 6, "remaining": 0}
     assert wrapped_versions() == {2}
     forget_opened_keys()
     assert {owner: tenant_keys(owner).data for owner in secrets} == secrets
@@ -78,7 +79,7 @@ def test_a_run_that_was_cut_short_goes_on_without_another_version(
         run("rotate_root_key")
     assert wrapped_versions() == {1, 2}
     monkeypatch.setattr(root_key_rotation, "_rewrap_tenant", rewrap)
-    assert rotate() == {"root_key_version": 2, "prepared": False, "rewrapped": 2, "remaining": 0}
+    assert rotate() == {"root_key_version": 2, "prepared": False, "rewrapped": 4, "remaining": 0}
     assert wrapped_versions() == {2}
 
 
@@ -97,13 +98,17 @@ def test_a_key_replaced_meanwhile_is_not_written_back(
 ) -> None:
     rewrap = root_key_rotation._rewrap
 
-    def shredded_meanwhile(row: DataKey, *rest: Any) -> bytes:
-        DataKey.objects.filter(id=row.id).update(wrapped=b"another")
-        return rewrap(row, *rest)
+    def shredded_meanwhile(wrapped: bytes, keyring: RootKeys, **place: Any) -> bytes:
+        DataKey.objects.filter(wrapped=wrapped).update(wrapped=b"another")
+        Installation.objects.filter(audit_key=wrapped).update(audit_key=b"another" * 5)
+        Installation.objects.filter(login_key=wrapped).update(login_key=b"another" * 5)
+        return rewrap(wrapped, keyring, **place)
 
     monkeypatch.setattr(root_key_rotation, "_rewrap", shredded_meanwhile)
     assert root_key_rotation.rotate_root_key(progress=lambda _: None).rewrapped == 0
     assert {bytes(row.wrapped) for row in DataKey.objects.all()} == {b"another"}
+    assert bytes(Installation.objects.get().audit_key or b"") == b"another" * 5
+    assert bytes(Installation.objects.get().login_key or b"") == b"another" * 5
 
 
 @pytest.mark.parametrize("process", ["web", "worker"])
@@ -114,7 +119,7 @@ def test_a_running_process_reads_the_key_file_again_when_it_meets_a_new_version(
     before = root_keyring()
     run("rotate_root_key")
     # As another process is: started before the rotation.
-    root_keys._loaded = root_keys._Loaded(root_key_file, (0,), before)
+    root_keys._loaded = root_keys._Loaded(root_keys.root_key_provider(), (0,), before)
     forget_opened_keys()
     with as_role(process), tenants_tx([tenant.id]) if process == "worker" else tenant_tx(tenant.id):
         assert open_blob(tenant.id, kind="payload", blob_id=blob.id, sealed=blob.sealed) == b"1"
@@ -131,7 +136,7 @@ def test_a_damaged_key_does_not_make_a_process_read_the_file_at_every_request(
         reads.append(path)
         return load_root_keyring(path)
 
-    monkeypatch.setattr(root_keys, "load_root_keyring", read)
+    monkeypatch.setattr(root_key_provider, "load_root_keyring", read)
     for _ in range(20):
         forget_opened_keys()
         with pytest.raises(Unavailable):
@@ -148,7 +153,7 @@ def test_half_a_copy_of_the_file_leaves_the_loaded_keys_until_it_is_whole(tenant
     before = root_keyring()
     run("rotate_root_key")
     whole = root_key_file.read_bytes()
-    root_keys._loaded = root_keys._Loaded(root_key_file, (0,), before)
+    root_keys._loaded = root_keys._Loaded(root_keys.root_key_provider(), (0,), before)
     root_key_file.write_bytes(whole[: len(whole) // 2])
     forget_opened_keys()
     with pytest.raises(Unavailable):
@@ -181,7 +186,7 @@ def test_a_restored_database_from_before_is_still_recognised(tenant: Tenant, roo
 
 def test_the_sentence_says_how_many_and_that_the_file_is_to_be_kept(tenant: Tenant, root_key_file: Path) -> None:
     text = run("rotate_root_key")
-    assert "2 keys were wrapped anew under version 2" in text
+    assert "4 keys were wrapped anew under version 2" in text
     assert "none remain" in text
     assert str(root_key_file) in run("rotate_root_key", "--prepare")
 

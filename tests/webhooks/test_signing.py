@@ -47,16 +47,15 @@ def test_old_and_new_secret_both_verify_during_a_rotation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "body"),
-    [
-        ({"webhook-id": "evt_other"}, BODY),
-        ({"webhook-timestamp": str(int(time.time()) + 60)}, BODY),
-        ({}, BODY + b" "),
-    ],
+    ("altered", "body"),
+    [("webhook-id", BODY), ("webhook-timestamp", BODY), (None, BODY + b" ")],
     ids=["id", "timestamp", "body"],
 )
-def test_an_altered_delivery_does_not_verify(change: dict[str, str], body: bytes) -> None:
+def test_an_altered_delivery_does_not_verify(altered: str | None, body: bytes) -> None:
     secret = new_secret()
+    # Of now, and not of when the tests were collected.
+    others = {"webhook-id": "evt_other", "webhook-timestamp": str(int(time.time()) + 60)}
+    change = {} if altered is None else {altered: others[altered]}
     with pytest.raises(WebhookVerificationError, match="No matching signature"):
         Webhook(secret).verify(body, headers(secret) | change)
 

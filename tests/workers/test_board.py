@@ -11,7 +11,8 @@ import pytest
 from jobservice.crypto.message_mac import MAX_REFS, Ref
 from jobservice.ids import new_id
 from tests.workers.forks import ForkedChild, forked
-from workers.board import Board, Flag, JobState, Phase, Seat
+from workers.board import Board, Seat
+from workers.board_layout import Flag, JobState, Phase
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 

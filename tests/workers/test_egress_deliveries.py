@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import Webhook
 from jobservice.egress.client import EgressClient
 from jobservice.ids import EVENT, show_id
 from jobservice.jobs.models import Job
-from jobservice.webhooks.deliveries import DeliveryResult
+from jobservice.webhooks.delivery_records import DeliveryResult
 from tenants.models import Blob
 from tests.contract import check_webhook
 from tests.egress.servers import LOCAL, Answer, fixed, peer
@@ -20,6 +20,7 @@ from tests.factories import Tenant, make_job
 from tests.jobs import dispatching
 from tests.roles import as_role
 from tests.webhooks.test_deliveries import claim, make_delivery, start
+from tests.webhooks.test_endpoints import change, end_job, make_endpoint
 from tests.workers.test_egress_http_jobs import reply, secrets_of, split
 from workers.executors.deliveries import DeliveryRun, Try, make_result, prepare_deliveries, run_delivery
 
@@ -111,6 +112,17 @@ def test_anything_but_a_2xx_is_tried_again(
     assert 4.5 <= result.delay_seconds <= 5.5
 
 
+def test_an_endpoint_that_gave_up_its_own_secret_meanwhile_is_told_under_the_default_one(tenant: Tenant) -> None:
+    endpoint = make_endpoint(tenant, signing={"scheme": "v1", "own": True})
+    end_job(tenant)
+    started = start(claim())
+    change(tenant, endpoint, signing={"scheme": "v1", "own": False})
+    with as_role("worker"):
+        (run,) = prepare_deliveries(started)
+    assert run.call is not None
+    assert list(run.call.secrets) == secrets_of(tenant)
+
+
 def test_a_url_that_does_not_open_has_failed_without_a_call(tenant: Tenant) -> None:
     make_delivery(tenant)
     for blob in Blob.objects.filter(kind="callback_url"):
@@ -149,7 +161,7 @@ def test_what_follows_a_try(
 ) -> None:
     make_delivery(tenant)
     run = prepare()
-    result = make_result(replace(run, delivery=replace(run.delivery, attempt=attempt)), tried, draw=0.5)
+    result = make_result(replace(run, delivery=replace(run.delivery, attempt=attempt, tries=attempt)), tried, draw=0.5)
     assert result.final_state == final_state
     if delay_seconds is not None:
         assert result.delay_seconds == delay_seconds

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.conf import settings
 from standardwebhooks.webhooks import Webhook
 
 from jobservice.egress.client import EgressClient
+from jobservice.jobs.completion_token import RunRef, read_token
 from jobservice.jobs.http_request import HttpRequest
 from jobservice.jobs.job_types import put_job_type
 from jobservice.jobs.models import LiveJob
-from jobservice.jobs.outcomes import Outcome, StartedJob
+from jobservice.jobs.outcomes import Outcome, StartedJob, Throttle
+from jobservice.jobs.type_switch import disable_type
 from tenants.models import SigningSecret
 from tenants.signing_secrets import signing_secrets
 from tests.contract import check_webhook
 from tests.egress.servers import LOCAL, Answer, endless, fixed, peer
 from tests.factories import Tenant, make_job
-from tests.jobs.dispatching import WORKER, claim, start
+from tests.jobs.dispatching import WORKER, claim, job_uuid, start
 from tests.roles import as_role
 from workers.egress_work import HttpJobs
-from workers.executors.http import EndpointCall, HttpRun, prepare_http_jobs, run_http_job
+from workers.executors.http import EndpointCall, Gone, Held, HttpEnd, HttpRun, LeftRun, prepare_http_jobs, run_http_job
 
 pytestmark = pytest.mark.django_db
 
@@ -57,8 +61,15 @@ def point_to(run: HttpRun, url: str) -> HttpRun:
 
 def run_against(run: HttpRun, answer: Answer) -> tuple[Outcome, bytes]:
     """The outcome, and the request that the peer got, head and body."""
+    end, request = end_against(run, answer)
+    assert isinstance(end, Outcome)
+    return end, request
 
-    async def scenario() -> tuple[Outcome, bytes]:
+
+def end_against(run: HttpRun, answer: Answer) -> tuple[HttpEnd, bytes]:
+    """Whatever the run came to, and the request that the peer got."""
+
+    async def scenario() -> tuple[HttpEnd, bytes]:
         body = b""
 
         async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -76,11 +87,13 @@ def run_against(run: HttpRun, answer: Answer) -> tuple[Outcome, bytes]:
 def run_to_nowhere(run: HttpRun) -> Outcome:
     """The outcome of a run whose endpoint, if it is called at all, is a closed port."""
 
-    async def scenario() -> Outcome:
+    async def scenario() -> HttpEnd:
         async with EgressClient(LOCAL) as client:
             return await run_http_job(run, client)
 
-    return asyncio.run(scenario())
+    end = asyncio.run(scenario())
+    assert isinstance(end, Outcome)
+    return end
 
 
 def reply(status: int, body: bytes = b"", **headers: str) -> Answer:
@@ -158,6 +171,77 @@ def test_a_failed_answer_carries_its_retry_after(tenant: Tenant) -> None:
     (run,) = prepare(start_egress())
     outcome, _ = run_against(run, reply(503, Retry_After="9"))
     assert (outcome.kind, outcome.error_code, outcome.retry_after_seconds) == ("failed", "http-503", 9.0)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_pause_is_of_the_version_of_the_type_that_was_called(tenant: Tenant, status: int) -> None:
+    put_type(tenant)
+    put_type(tenant)
+    make_job(tenant, type="work.do")
+    (run,) = prepare(start_egress())
+    outcome, _ = run_against(run, reply(status, Retry_After="9"))
+    assert outcome.throttle == Throttle(9.0, type_version=2)
+
+
+def test_an_adhoc_call_asks_for_no_pause_of_others(tenant: Tenant) -> None:
+    make_job(tenant, type="http.request", payload={"method": "GET", "url": NOWHERE})
+    (run,) = prepare(start_egress())
+    outcome, _ = run_against(run, reply(429, Retry_After="9"))
+    assert (outcome.retry_after_seconds, outcome.throttle) == (9.0, None)
+
+
+def test_a_snooze_carries_its_seconds(tenant: Tenant) -> None:
+    put_type(tenant)
+    make_job(tenant, type="work.do")
+    (run,) = prepare(start_egress())
+    outcome, _ = run_against(run, reply(503, Job_Snooze="90"))
+    assert (outcome.kind, outcome.snooze_seconds) == ("snoozed", 90.0)
+
+
+@pytest.mark.parametrize("public_url", ["https://jobs.example", "https://jobs.example/"])
+def test_an_endpoint_is_told_where_it_may_complete_the_job_later(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch, public_url: str
+) -> None:
+    monkeypatch.setattr(settings, "ENVIRONMENT", replace(settings.ENVIRONMENT, public_url=public_url))
+    put_type(tenant, headers={"job-complete-url": "https://evil.example/"})
+    job = make_job(tenant, type="work.do", timeout_seconds=600)
+    (run,) = prepare(start_egress())
+    end, request = end_against(run, reply(202, b"I am on it", Job_Completion="async"))
+    headers, body = split(request)
+    check_webhook("job.run", headers, body)
+    assert headers["job-complete-url"].startswith("https://jobs.example/v1/completions/")
+    assert read_token(headers["job-complete-url"].rpartition("/")[2]) == RunRef(tenant.id, job_uuid(job), 1)
+    assert isinstance(end, LeftRun)
+    assert (end.job.job_id, end.worker_id) == (job_uuid(job), WORKER)
+    assert 590 < end.deadline - time.monotonic() <= 600
+
+
+def test_without_a_public_address_nothing_is_completed_later(tenant: Tenant) -> None:
+    put_type(tenant)
+    make_job(tenant, type="work.do")
+    (run,) = prepare(start_egress())
+    outcome, request = run_against(run, reply(202, Job_Completion="async"))
+    assert "job-complete-url" not in split(request)[0]
+    assert (outcome.error_code, outcome.is_permanent) == ("async-completion-unavailable", True)
+
+
+def test_an_endpoint_that_is_gone_says_so_of_its_version_of_the_type(tenant: Tenant) -> None:
+    put_type(tenant)
+    put_type(tenant)
+    make_job(tenant, type="work.do")
+    (run,) = prepare(start_egress())
+    end, _ = end_against(run, reply(410))
+    assert isinstance(end, Gone)
+    assert (end.type_version, end.outcome.error_code, end.outcome.is_permanent) == (2, "http-410", True)
+
+
+def test_no_call_is_made_for_a_type_that_is_switched_off(tenant: Tenant) -> None:
+    put_type(tenant)
+    make_job(tenant, type="work.do")
+    with as_role("worker"):
+        assert disable_type(tenant.id, "work.do", version=1, reason="Gone.")
+    (run,) = prepare(start_egress())
+    assert run.call == Held()
 
 
 def test_an_endpoint_that_drips_is_cut_at_the_jobs_timeout(tenant: Tenant) -> None:

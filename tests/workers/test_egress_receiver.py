@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import queue
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from tenants.signing_secrets import new_secret
+from tests.serving import serving
 
 SCRIPT = Path(__file__).resolve().parents[2] / "deploy" / "examples" / "receiver.py"
 TEXT = {"type": "job.run", "data": {"payload": {"text": "To be\nor not to be"}}}
@@ -30,9 +33,9 @@ class Running:
     secret: str
     log: Path
 
-    def post(self, body: bytes, headers: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
+    def post(self, body: bytes, headers: dict[str, str], *, path: str = "/work") -> tuple[int, Any, dict[str, str]]:
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
-            connection.request("POST", "/work", body, headers)
+            connection.request("POST", path, body, headers)
             answer = connection.getresponse()
             return (
                 answer.status,
@@ -41,25 +44,68 @@ class Running:
             )
 
     def send(
-        self, message: object, *, message_id: str = "job_1", secret: str | None = None, age_seconds: float = 0
+        self,
+        message: object,
+        *,
+        message_id: str = "job_1",
+        secret: str | None = None,
+        age_seconds: float = 0,
+        path: str = "/work",
+        **headers: str,
     ) -> tuple[int, Any, dict[str, str]]:
         body = json.dumps(message)
         at = datetime.now(UTC) - timedelta(seconds=age_seconds)
-        headers = {
+        signed = {
             "webhook-id": message_id,
             "webhook-timestamp": str(int(at.timestamp())),
             "webhook-signature": Webhook(secret or self.secret).sign(message_id, at, body),
         }
-        return self.post(body.encode(), headers)
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.post(body.encode(), {**signed, **given}, path=path)
 
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
 
 
+class Service(ThreadingHTTPServer):
+    """Stands for the service: keeps what is POSTed to it, and answers what it is told, the last for ever."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Taker)
+        self.statuses = [200]
+        self.taken: queue.Queue[tuple[str, Any]] = queue.Queue()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Taker(BaseHTTPRequestHandler):
+    server: Service
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.taken.put((self.path, json.loads(body)))
+        self.send_response(self.server.statuses.pop(0) if len(self.server.statuses) > 1 else self.server.statuses[0])
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    with serving(Service()) as server:
+        yield server
+
+
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Running]:
+def running(folder: Path, service: Service) -> Iterator[Running]:
     secret, log = new_secret(), folder / "events.jsonl"
     command = [sys.executable, str(SCRIPT), "--secret", secret, "--port", "0", "--log", str(log)]
+    command += ["--service", service.address]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         try:
             assert child.stdout is not None
@@ -69,8 +115,8 @@ def running(folder: Path) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("receiver")) as started:
+def receiver(tmp_path_factory: pytest.TempPathFactory, service: Service) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("receiver"), service) as started:
         yield started
 
 
@@ -90,6 +136,54 @@ def test_a_job_that_comes_again_gets_its_first_answer(receiver: Running) -> None
 def test_a_payload_without_a_text_is_refused_for_good(receiver: Running) -> None:
     status, _, headers = receiver.send({"type": "job.run", "data": {"payload": None}}, message_id="job_bad")
     assert (status, headers["job-retry"]) == (422, "false")
+
+
+def send_later(receiver: Running, url: str, message: object, message_id: str) -> tuple[int, Any, dict[str, str]]:
+    return receiver.send(message, message_id=message_id, path="/later", Job_Complete_Url=url)
+
+
+def test_it_completes_a_job_later_and_tries_again_while_the_service_is_away(
+    receiver: Running, service: Service
+) -> None:
+    service.statuses = [503, 200]
+    status, _, headers = send_later(receiver, f"{service.address}/v1/completions/abc", TEXT, "job_later")
+    assert (status, headers["job-completion"]) == (202, "async")
+    tries = [service.taken.get(timeout=20) for _ in range(2)]
+    assert tries[0] == tries[1]
+    path, completion = tries[0]
+    assert (path, completion["outcome"]) == ("/v1/completions/abc", "completed")
+    assert COUNTS.items() <= completion["result"].items()
+
+
+def test_a_lost_lease_is_not_argued_with(receiver: Running, service: Service) -> None:
+    service.statuses = [409, 200]
+    send_later(receiver, f"{service.address}/v1/completions/lost", TEXT, "job_lost")
+    service.taken.get(timeout=20)
+    send_later(receiver, f"{service.address}/v1/completions/next", TEXT, "job_next")
+    assert service.taken.get(timeout=20)[0] == "/v1/completions/next"
+
+
+def test_a_payload_without_a_text_is_completed_as_failed_for_good(receiver: Running, service: Service) -> None:
+    service.statuses = [200]
+    bad = {"type": "job.run", "data": {"payload": None}}
+    send_later(receiver, f"{service.address}/v1/completions/bad", bad, "job_bad_later")
+    completion = service.taken.get(timeout=20)[1]
+    assert (completion["outcome"], completion["permanent"], completion["error"]["code"]) == ("failed", True, "refused")
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:9/steal"])
+def test_a_result_goes_to_no_address_but_the_services(receiver: Running, url: str) -> None:
+    status, answer, _ = send_later(receiver, url, TEXT, f"job_at_once{len(url)}")
+    assert status == 200
+    assert COUNTS.items() <= answer.items()
+
+
+def test_nobody_unsigned_makes_it_work_later(receiver: Running, service: Service) -> None:
+    status, _, _ = receiver.send(
+        TEXT, secret=new_secret(), path="/later", Job_Complete_Url=f"{service.address}/v1/completions/x"
+    )
+    assert status == 401
+    assert service.taken.empty()
 
 
 def test_an_event_is_kept_once_however_often_it_comes(receiver: Running) -> None:

@@ -11,16 +11,19 @@ import pytest
 from django.db import OperationalError, connection
 
 from jobservice.handlers import Job as RunningJob
-from jobservice.handlers import JobCancelled, handler
+from jobservice.handlers import JobCancelled, RetryLater, handler
 from jobservice.ids import new_id
 from jobservice.jobs.models import Attempt, Job, LiveJob
+from jobservice.jobs.selectors import find_job
+from jobservice.jobs.timeline import list_attempts
 from tenants.blobs import open_blob
 from tenants.models import Blob
 from tests.factories import Tenant, make_tenant
 from tests.races.conftest import committed, racing_tenant  # noqa: F401 (fixtures)
 from tests.workers.commits import claim_in_order, every_connection_as_worker
 from workers import executor as executor_module
-from workers.board import Board, Flag, JobState, Phase
+from workers.board import Board
+from workers.board_layout import Flag, JobState, Phase
 from workers.executor import Executor
 
 WORKER = new_id()
@@ -205,6 +208,133 @@ def test_a_stop_gives_back_what_has_not_run_and_what_it_cut_short(
     assert _ends(refs) == [("completed", None), ("available", None), ("available", None)]
     rows = LiveJob.objects.all()
     assert {(row.epoch, row.attempt, row.crash_count) for row in rows} == {(2, 0, 0)}
+
+
+def test_a_run_that_was_asked_to_stop_ends_its_job_as_cancelled(
+    rig: Rig,
+    racing_tenant: Tenant,  # noqa: F811
+    trial: Trial,
+) -> None:
+    def heed(payload: Any, job: RunningJob) -> None:
+        snapshot = rig.board.read(0)
+        assert snapshot is not None
+        rig.board.raise_flag(snapshot, 0, Flag.CANCEL)
+        job.sleep(60)
+
+    trial(heed)
+    refs = claim_in_order(racing_tenant, {"type": "trial"}, {})
+    rig.run(refs)
+    assert _ends(refs) == [("cancelled", "cancelled"), ("completed", None)]
+    assert Attempt.objects.get(job_id=refs[0].id).outcome == "cancelled"
+
+
+def test_a_run_that_leaves_because_its_time_is_up_timed_out(
+    rig: Rig,
+    racing_tenant: Tenant,  # noqa: F811
+    trial: Trial,
+) -> None:
+    def leave(payload: Any, job: RunningJob) -> None:
+        snapshot = rig.board.read(0)
+        assert snapshot is not None
+        rig.board.raise_flag(snapshot, 0, Flag.DEADLINE)
+        job.stop_if_cancelled()
+
+    trial(leave)
+    refs = claim_in_order(racing_tenant, {"type": "trial"})
+    rig.run(refs)
+    assert _ends(refs) == [("retryable", "timed-out")]
+
+
+def test_a_snoozed_job_waits_and_has_used_up_no_attempt(
+    rig: Rig,
+    racing_tenant: Tenant,  # noqa: F811
+    trial: Trial,
+) -> None:
+    trial(lambda payload, job: job.snooze(3600))
+    refs = claim_in_order(racing_tenant, {"type": "trial", "max_attempts": 1})
+    rig.run(refs)
+    row = LiveJob.objects.get()
+    assert (row.state, row.attempt, row.crash_count) == ("scheduled", 0, 0)
+    assert _seconds_until_due() > 3590
+    assert Attempt.objects.get().outcome == "snoozed"
+
+
+def test_a_failure_that_says_when_is_not_tried_before(
+    rig: Rig,
+    racing_tenant: Tenant,  # noqa: F811
+    trial: Trial,
+) -> None:
+    def be_busy(payload: Any, job: RunningJob) -> None:
+        raise RetryLater("busy", after_seconds=1800)
+
+    trial(be_busy)
+    rig.run(claim_in_order(racing_tenant, {"type": "trial"}))
+    assert LiveJob.objects.get().state == "retryable"
+    assert _seconds_until_due() > 1790
+
+
+def _seconds_until_due() -> float:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM due_at - clock_timestamp()) FROM job_live")
+        return float(cursor.fetchone()[0])
+
+
+def test_the_reason_of_a_job_that_cancelled_itself_is_its_error_and_sealed(
+    rig: Rig,
+    racing_tenant: Tenant,  # noqa: F811
+    trial: Trial,
+) -> None:
+    trial(lambda payload, job: job.cancel("nothing left to do"))
+    (ref,) = claim_in_order(racing_tenant, {"type": "trial"})
+    rig.run([ref])
+    found = find_job(racing_tenant.id, ref.id)
+    assert found is not None
+    assert (found.job["state"], found.job["error"]) == (
+        "cancelled",
+        {"code": "cancelled", "message": "nothing left to do"},
+    )
+    page = list_attempts(racing_tenant.id, ref.id, limit=1)
+    assert page is not None
+    assert page.data[0]["error"] == {"code": "cancelled", "message": "nothing left to do"}
+
+
+def test_what_a_run_reported_last_is_written_before_its_outcome(
+    rig: Rig,
+    racing_tenant: Tenant,  # noqa: F811
+    trial: Trial,
+) -> None:
+    def report(payload: Any, job: RunningJob) -> None:
+        for number in range(100):
+            job.progress(number, f"step {number}")
+            job.log(f"line {number}")
+
+    trial(report)
+    refs = claim_in_order(racing_tenant, {"type": "trial"}, {})
+    rig.run(refs)
+    page = list_attempts(racing_tenant.id, refs[0].id, limit=1)
+    assert page is not None
+    assert page.data[0]["progress"] == {"percent": 99, "message": "step 99"}
+    assert [line["message"] for line in page.data[0]["log"]] == [f"line {number}" for number in range(100)]
+    assert Blob.objects.filter(kind__in=("progress", "log")).count() == 2
+
+
+def test_a_run_that_is_given_back_keeps_what_it_reported(
+    rig: Rig,
+    racing_tenant: Tenant,  # noqa: F811
+    trial: Trial,
+) -> None:
+    def stop(payload: Any, job: RunningJob) -> None:
+        job.log("stopping")
+        rig.board.stop()
+        raise JobCancelled
+
+    trial(stop)
+    (ref,) = claim_in_order(racing_tenant, {"type": "trial"})
+    rig.run([ref])
+    page = list_attempts(racing_tenant.id, ref.id, limit=1)
+    assert page is not None
+    (attempt,) = page.data
+    assert (attempt["outcome"], attempt["log"][0]["message"]) == ("released", "stopping")
 
 
 def test_a_lost_job_is_neither_run_nor_given_back(

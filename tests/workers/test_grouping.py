@@ -10,7 +10,7 @@ from jobservice.crypto.message_mac import Ref
 from jobservice.ids import new_id
 from jobservice.jobs.claims import Claim
 from jobservice.jobs.fleet import Capacity
-from workers.grouping import GROUP_LIMIT, group_for_egress, group_for_handlers
+from workers.grouping import EGRESS_GROUP_LIMIT, GROUP_LIMIT, group_for_egress, group_for_handlers
 
 TENANT = new_id()
 RUN_TIMES = {"quick": 0.5, "slow": 400.0}
@@ -45,8 +45,8 @@ def test_every_claim_is_in_exactly_one_group_of_bounded_size(kinds: list[str], s
 
 
 def test_the_egress_takes_any_jobs_together_up_to_a_messages_size() -> None:
-    refs = [claim().ref for _ in range(GROUP_LIMIT + 1)]
-    assert [len(group) for group in group_for_egress(refs)] == [GROUP_LIMIT, 1]
+    refs = [claim().ref for _ in range(EGRESS_GROUP_LIMIT + 1)]
+    assert [len(group) for group in group_for_egress(refs)] == [EGRESS_GROUP_LIMIT, 1]
 
 
 @pytest.mark.parametrize(

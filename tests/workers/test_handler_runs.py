@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from jobservice.handlers import Job, JobCancelled, PermanentFailure, registry
+from jobservice.handlers import Job, JobCancelled, PermanentFailure, RetryLater, registry
 from jobservice.handlers.registry import Handler
 from jobservice.ids import JOB, new_id, show_id
-from jobservice.jobs.outcomes import RESULT_LIMIT_BYTES, RetryPolicy, StartedJob
-from workers.executors.handler import MESSAGE_LIMIT, Verdict, encode_result, run_handler
+from jobservice.jobs.outcomes import RESULT_LIMIT_BYTES, RetryPolicy, StartedJob, Verdict
+from workers.executors.handler import MESSAGE_LIMIT, encode_result, run_handler
 
 
 def make_started(**fields: Any) -> StartedJob:
@@ -69,6 +69,8 @@ def test_a_handler_sees_its_job(run: Any) -> None:
     (job,) = seen
     assert (job.id, job.type, job.attempt, job.epoch) == (show_id(JOB, started.job_id), "trial", 2, 3)
     assert (job.tags, job.cancelled) == ({"team": "blue"}, True)
+    assert (job.max_attempts, job.timeout_seconds) == (5, 60)
+    assert 50 < job.remaining_seconds <= 60
 
 
 def test_an_exception_is_a_failure_that_is_tried_again(run: Any) -> None:
@@ -92,7 +94,40 @@ def test_a_permanent_failure_is_not_tried_again(run: Any) -> None:
 
 def test_a_run_that_heeded_its_cancellation_is_not_tried_again(run: Any) -> None:
     verdict = run(lambda payload, job: _raise(JobCancelled("asked")))
-    assert (verdict.kind, verdict.error_code, verdict.is_permanent) == ("failed", "cancelled", True)
+    assert (verdict.kind, verdict.error_code) == ("cancelled", None)
+
+
+def test_a_handler_may_cancel_its_own_job_and_say_why(run: Any) -> None:
+    verdict = run(lambda payload, job: job.cancel("the customer is gone"))
+    assert (verdict.kind, verdict.error_code, verdict.error_message) == ("cancelled", None, "the customer is gone")
+
+
+def test_a_snooze_is_neither_a_failure_nor_an_end(run: Any) -> None:
+    verdict = run(lambda payload, job: job.snooze(30))
+    assert (verdict.kind, verdict.snooze_seconds, verdict.error_code) == ("snoozed", 30, None)
+
+
+def test_a_failure_may_say_when_it_is_worth_another_try(run: Any) -> None:
+    verdict = run(lambda payload, job: _raise(RetryLater("busy", after_seconds=90)))
+    assert (verdict.kind, verdict.error_code, verdict.is_permanent) == ("failed", "handler-error", False)
+    assert (verdict.retry_after_seconds, verdict.error_message) == (90, "RetryLater: busy")
+
+
+@pytest.mark.parametrize("leave", [lambda job: job.cancel(), lambda job: job.snooze(1), lambda job: job.sleep(9)])
+def test_a_handler_that_catches_exceptions_does_not_catch_its_own_end(run: Any, leave: Any) -> None:
+    def careless(payload: Any, job: Job) -> str:
+        try:
+            leave(job)
+        except Exception:  # noqa: BLE001 (what careless handlers do)
+            return "caught"
+        return "not left"
+
+    assert run(careless).kind in ("cancelled", "snoozed")
+
+
+def test_too_little_memory_is_a_crash_and_not_a_failure(run: Any) -> None:
+    verdict = run(lambda payload, job: _raise(MemoryError()))
+    assert (verdict.kind, verdict.error_code) == ("crashed", "crashed")
 
 
 def test_an_unknown_handler_is_tried_again_for_it_may_be_deployed_later(run: Any) -> None:

@@ -18,9 +18,11 @@ from jobservice import ids
 from jobservice.celery import HANDLERS, app
 from jobservice.crypto.message_mac import Ref, load_message_key
 from jobservice.errors import Invalid
-from jobservice.jobs import accept
+from jobservice.jobs import store
 from jobservice.logs import configure_logs, log_event
-from jobservice.webhooks.deliveries import DeliveryResult, claim_deliveries, record_deliveries, start_deliveries
+from jobservice.webhooks.deliveries import start_deliveries
+from jobservice.webhooks.delivery_claims import claim_deliveries
+from jobservice.webhooks.delivery_records import DeliveryResult, record_deliveries
 from tests.api.keys import problem
 from tests.factories import Tenant
 from tests.jobs.dispatching import WORKER, claim, outcome_of, record, start
@@ -56,7 +58,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
 def committed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commits have their effect at once, inside the request as they do for real; nobody wakes the dispatcher."""
     monkeypatch.setattr(transaction, "on_commit", lambda act: act())
-    monkeypatch.setattr(accept, "wake_dispatcher", lambda: None)
+    monkeypatch.setattr(store, "wake_dispatcher", lambda: None)
 
 
 def live(api: Any, tenant: Tenant, *, delivery: str = "delivered", **outcome: Any) -> str:

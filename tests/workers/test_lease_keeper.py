@@ -19,7 +19,8 @@ from tests.factories import Tenant
 from tests.races.conftest import committed, racing_tenant  # noqa: F401 (fixtures)
 from tests.workers.commits import claim_in_order, every_connection_as_worker
 from workers import lease_keeper as keeper_module
-from workers.board import Board, Flag, Snapshot
+from workers.board import Board
+from workers.board_layout import Flag, Snapshot
 from workers.lease_keeper import LeaseKeeper
 from workers.losses import Culprit, Loss, decide_loss
 
@@ -70,7 +71,7 @@ def rig(
 def _lose(ref: Ref) -> None:
     """As the reaper does when a lease ended."""
     LiveJob.objects.filter(job_id=ref.id).update(
-        state="available", epoch=ref.epoch + 1, worker_id=None, group_id=None, lease_until=None
+        state="available", epoch=ref.epoch + 1, worker_id=None, group_id=None, lease_until=None, started_at=None
     )
 
 
@@ -152,8 +153,12 @@ def test_a_crash_is_recorded_and_the_others_are_given_back(rig: Rig) -> None:
     crashed, released = (LiveJob.objects.get(job_id=ref.id) for ref in rig.refs[1:])
     assert (crashed.state, crashed.crash_count, crashed.attempt, crashed.error_code) == ("available", 1, 1, "crashed")
     assert (released.state, released.crash_count, released.attempt, released.epoch) == ("available", 0, 0, 2)
-    attempt = Attempt.objects.get()
+    attempts = {attempt.job_id: attempt for attempt in Attempt.objects.all()}
+    attempt = attempts[rig.refs[1].id]
     assert (attempt.outcome, attempt.worker_id, attempt.error_id is not None) == ("crashed", WORKER, True)
+    given_back = attempts[rig.refs[2].id]
+    assert (given_back.outcome, given_back.epoch, given_back.error_code) == ("released", 1, None)
+    assert len(attempts) == 2
 
 
 def test_a_timeout_is_recorded_as_one(rig: Rig) -> None:
@@ -189,7 +194,7 @@ def test_a_loss_is_kept_while_the_database_is_away(rig: Rig, monkeypatch: pytest
         rig.settle()
     rig.settle()
     assert LiveJob.objects.get(job_id=rig.refs[2].id).state == "available"
-    assert Attempt.objects.count() == 1
+    assert sorted(Attempt.objects.values_list("outcome", flat=True)) == ["crashed", "released"]
 
 
 def test_a_loss_older_than_the_lease_is_left_to_the_reaper(rig: Rig) -> None:
@@ -208,4 +213,4 @@ def test_the_thread_settles_at_once_and_before_it_ends(rig: Rig, monkeypatch: py
         assert settled.wait(10)
         rig.keeper.stop(10)
     assert Job.objects.filter(id=rig.refs[0].id).exists()
-    assert Attempt.objects.count() == 1
+    assert sorted(Attempt.objects.values_list("outcome", flat=True)) == ["crashed", "released"]

@@ -277,12 +277,12 @@ def test_expired_leases_crashes_and_stale_writes_are_counted(tenant: Tenant) -> 
         ("https://localhost/", {}, "name"),
         ("https://10.0.0.1/", {}, "address"),
         ("http://example.com/", {}, "origin"),
-        ("http://127.0.0.1:8000/", {}, "own"),
+        ("https://jobs.example.com/", {}, "own"),
     ],
 )
 def test_a_refused_request_is_counted_by_the_rule_it_breaks(url: str, headers: dict[str, str], reason: str) -> None:
     async def send() -> None:
-        async with EgressClient(EgressPolicy(own=(("127.0.0.1", 8000),))) as client:
+        async with EgressClient(EgressPolicy(own=(("jobs.example.com", 443),))) as client:
             await client.send(EgressRequest("GET", url, headers=headers))
 
     moment = Moment()

@@ -15,6 +15,8 @@ from tests.workers.forks import ForkedChild, forked
 from workers import metrics_server
 from workers.metrics_server import serve_metrics
 
+pytestmark = pytest.mark.deep
+
 
 @pytest.fixture
 def port() -> Iterator[int]:

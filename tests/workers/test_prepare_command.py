@@ -11,6 +11,8 @@ import pytest
 
 from tests.workers.prepared import PreparedDatabase, new_database
 
+pytestmark = pytest.mark.deep
+
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[PreparedDatabase]:
@@ -72,3 +74,28 @@ def test_a_database_that_is_away_is_a_sentence(database: PreparedDatabase) -> No
     refused = database.command("prepare", DATABASE_URL="postgresql://u:secret@127.0.0.1:1/none")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "secret" not in refused.stderr
+
+
+def test_the_owners_link_stays_good_until_they_are_in(database: PreparedDatabase) -> None:
+    assert database.command("prepare").returncode == 0
+    path = database.data_dir / "demo-console-link"
+    assert not (database.data_dir / "demo-fill").exists(), "nothing is filled in a database that was given"
+    first = path.read_text()
+    assert database.command("prepare").returncode == 0
+    assert path.read_text() == first, "while it is good it stays"
+    with psycopg.connect(database.owner_url, autocommit=True) as connection:
+        connection.execute("SELECT set_config('app.tenant', id::text, false) FROM tenant")
+        assert connection.execute("UPDATE member SET invitation_expires_at = now() - interval '1 s'").rowcount == 1
+        assert database.command("prepare").returncode == 0
+        renewed = path.read_text()
+        assert "/invitation/js_invite_" in renewed
+        assert renewed != first
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        found = "SELECT count(*) FROM find_invitation(sha256(%s))"
+        for link, is_good in ((first, 0), (renewed, 1)):
+            invitation = link.strip().rpartition("/")[2].encode()
+            assert connection.execute(found, [invitation]).fetchone() == (is_good,)
+        gone = "UPDATE member SET status = 'removed', invitation_hash = NULL, invitation_expires_at = NULL"
+        assert connection.execute(gone).rowcount == 1
+    assert database.command("prepare").returncode == 0
+    assert not path.exists()

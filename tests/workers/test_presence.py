@@ -54,7 +54,7 @@ def beats(
 
 
 def _presence(**options: Any) -> Presence:
-    report = PresenceReport(slots=3, jobs_per_slot=7, run_times={"echo": 0.5})
+    report = PresenceReport(slots=3, busy_slots=2, jobs_per_slot=7, run_times={"echo": 0.5})
     return Presence("handlers", lambda: report, beat_seconds=0.01, **options)
 
 
@@ -65,7 +65,7 @@ def test_a_row_says_what_the_worker_can_take(beats: Beats) -> None:
     beats.wait()
     row = Worker.objects.get()
     assert (row.id, row.pool, row.slots, row.jobs_per_slot) == (presence.worker_id, "handlers", 3, 7)
-    assert (row.run_times, row.is_draining) == ({"echo": 0.5}, False)
+    assert (row.busy_slots, row.run_times, row.is_draining) == (2, {"echo": 0.5}, False)
     assert told == [row.id]
     presence.drain()
     beats.wait()

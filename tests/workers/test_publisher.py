@@ -14,6 +14,8 @@ from jobservice.crypto.message_mac import MessageKey, Ref, create_message_key_fi
 from jobservice.ids import new_id
 from workers.publisher import RUN_JOBS, Publisher
 
+pytestmark = pytest.mark.deep
+
 
 @pytest.fixture
 def key(tmp_path: Path) -> MessageKey:

@@ -11,7 +11,9 @@ import pytest
 
 from tests.workers.forks import ForkedChild, forked
 from tests.workers.test_board import make_refs
-from workers.board import Board, Flag, Snapshot
+from workers import watchdog
+from workers.board import Board
+from workers.board_layout import Flag, Snapshot
 from workers.losses import Loss
 from workers.watchdog import Watchdog
 
@@ -105,6 +107,51 @@ def test_a_job_past_its_timeout_is_flagged_then_killed_and_its_neighbours_are_gi
         assert _is_alive(child)
         rig.tick(3.1)
         assert rig.bury(child) == (["timed-out"], 2)
+
+
+def _flag(rig: Rig, place: int, flag: Flag) -> None:
+    snapshot = rig.board.read(0)
+    assert snapshot is not None
+    rig.board.raise_flag(snapshot, place, flag)
+
+
+@pytest.mark.parametrize(("lease_seconds", "grace_seconds"), [(30, 5), (3, 0.5)])
+def test_a_cancelled_run_is_killed_after_a_grace_well_inside_the_lease(
+    lease_seconds: float, grace_seconds: float
+) -> None:
+    rig = Rig(lease_seconds=lease_seconds)
+    with forked(rig.sit()) as child:
+        child.hear()
+        rig.tick(0.1)
+        _flag(rig, 0, Flag.CANCEL)
+        rig.tick(0.2)
+        rig.tick(0.1 + grace_seconds)
+        assert _is_alive(child)
+        rig.tick(0.3 + grace_seconds)
+        assert rig.bury(child) == (["cancelled"], 2)
+
+
+def test_a_cancelled_job_that_waits_for_its_turn_kills_nobody() -> None:
+    rig = Rig()
+    with forked(rig.sit()) as child:
+        child.hear()
+        _flag(rig, 1, Flag.CANCEL)
+        rig.tick(1)
+        rig.tick(15)
+        assert _is_alive(child)
+
+
+@pytest.mark.parametrize(("flag", "kinds"), [(Flag.LOST, []), (Flag.NONE, ["timed-out"])], ids=["lost", "late"])
+def test_a_more_urgent_reason_does_not_wait_for_the_grace_of_a_cancellation(flag: Flag, kinds: list[str]) -> None:
+    rig = Rig()
+    with forked(rig.sit(timeout_seconds=2)) as child:
+        child.hear()
+        _flag(rig, 0, Flag.CANCEL)
+        rig.tick(1.9)
+        _flag(rig, 0, flag)
+        rig.tick(2.0)
+        rig.tick(3.1)
+        assert rig.bury(child) == (kinds, 2)
 
 
 def test_a_job_that_ends_within_the_grace_saves_its_process() -> None:
@@ -238,3 +285,27 @@ def test_the_thread_does_all_that_by_itself() -> None:
         child.await_end()
         rig.dog.stop(5)
         assert [culprit.kind for culprit in rig.keeper.losses[0].culprits] == ["timed-out"]
+
+
+@pytest.mark.parametrize(
+    ("is_stopping", "is_reaped", "reason"),
+    [
+        (True, True, "stopped with its worker"),
+        (True, False, "exit code 0"),
+        (False, True, "for an unknown reason"),
+        (False, False, "exit code 0"),
+    ],
+)
+def test_a_child_that_ends_without_work_says_what_ended_it(
+    monkeypatch: pytest.MonkeyPatch, is_stopping: bool, is_reaped: bool, reason: str
+) -> None:
+    told: list[tuple[str, str]] = []
+    monkeypatch.setattr(watchdog, "log_event", lambda event, **fields: told.append((event, fields["reason"])))
+    rig = Rig()
+    rig.is_stop_asked = is_stopping
+    with forked(lambda child: rig.board.seat(0).take(os.getpid())) as child:
+        child.await_end()
+        if is_reaped:
+            child.reap()  # as Celery's pool does when it stops its processes
+        rig.dog.bury_dead()
+    assert told == [("child_ended", reason)]

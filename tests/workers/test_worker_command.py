@@ -16,7 +16,10 @@ from django.db import connections
 
 from jobservice.celery import app
 from jobservice.env import BASE_DIR, ConfigurationError
+from workers.consumer_watch import WatchConsumer
 from workers.management.commands import worker as command
+
+pytestmark = pytest.mark.deep
 
 
 def test_a_wrong_word_exits_2_and_shows_the_usage() -> None:
@@ -67,6 +70,16 @@ def test_egress_runs_in_threads(started: list[list[str]], monkeypatch: pytest.Mo
     call_command("worker", "egress")
     (arguments,) = started
     assert (_option(arguments, "-P"), _option(arguments, "-Q")) == ("threads", "egress")
+
+
+@pytest.mark.parametrize("pool", ["handler_pool.HandlerPool.connect", "egress_pool.install"])
+def test_each_kind_of_worker_has_its_consumer_watched(
+    started: list[list[str]], monkeypatch: pytest.MonkeyPatch, pool: str
+) -> None:
+    monkeypatch.setattr(f"workers.{pool}", lambda *_: None)
+    monkeypatch.setattr(app, "steps", {"consumer": set(), "worker": set()})
+    call_command("worker", "handlers" if pool.startswith("handler") else "egress")
+    assert app.steps["consumer"] == {WatchConsumer}
 
 
 @pytest.mark.parametrize("check", ["check_boot", "load_handlers", "message_key"])

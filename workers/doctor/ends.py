@@ -1,6 +1,7 @@
-"""Ends: a job is either live or over, over once, and told once.
+"""Ends: a job is either live or over, over once, told once, and counted as such.
 
-Looks at the newest rows and at the oldest live ones, so that the cost does not grow with the history.
+Looks at the newest rows and at the oldest live ones, so that the cost does not grow with the history. Only the count
+of unfinished jobs looks at every live one.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobservice.ids import JOB, show_id
+from jobservice.ids import JOB, TENANT, show_id
 from jobservice.jobs.outcomes import CRASHES_TO_SUSPEND
 from workers.doctor.finding import Finding, ok, problem, show_count
 from workers.doctor.reader import Reader
+from workers.supervisor.connections import OWNER
 
 ROWS_LOOKED_AT = 10_000
 _REPORT = "Report this: it is a fault of the service, or the database was restored in part."
@@ -52,11 +54,43 @@ def check_attempts(reader: Reader) -> Finding:
     return judge_faults(rows, words=words, well=f"The newest {ROWS_LOOKED_AT} runs are within attempts and crashes.")
 
 
-def judge_faults(rows: Sequence[Any], *, words: Mapping[str, str], well: str) -> Finding:
+def check_unique_keys(reader: Reader) -> Finding:
+    """A job holds its unique key while it must, and no longer."""
+    rows = reader.read("dispatcher", "wrong_unique_claims", {"limit": ROWS_LOOKED_AT})
+    words = {
+        "unheld": "live without the unique key that it must hold: another with the same key may run beside it",
+        "stuck": "over or started, and still in the way of others with their unique key",
+    }
+    well = f"Of the oldest {ROWS_LOOKED_AT} live jobs, each holds its unique key, and nobody else holds one."
+    fix = f"Erase a job that is over, which frees its key; of two that are live, cancel one. {_REPORT}"
+    return judge_faults(rows, words=words, well=well, fix=fix)
+
+
+def check_quotas(reader: Reader) -> Finding:
+    """Limits are what plan and own quotas make, and the counters of unfinished jobs say what the rows say."""
+    if stray := reader.read(OWNER, "wrong_quotas"):
+        return problem(
+            f"{show_count(len(stray), 'tenant')} with other limits than its plan and its own quotas make, "
+            f"such as {show_id(TENANT, stray[0].id)}.",
+            fix="manage.py set_quota TENANT, without any value, sets them anew. Somebody changed rows by hand.",
+        )
+    rows = reader.read("dispatcher", "wrong_usage")
+    if not rows:
+        return ok("Each tenant has the limits that were set, and as many unfinished jobs as are counted for them.")
+    first = rows[0]
+    named = f"such as {show_id(TENANT, first.id)}: counted {first.kept}, there are {first.counted}"
+    return problem(
+        f"{show_count(len(rows), 'tenant')} with a wrong count of unfinished jobs, {named}.",
+        fix="manage.py recount_usage TENANT, or --all, sets the counters to what is there. "
+        "Unless the database was restored in part, or somebody changed rows by hand, report this.",
+    )
+
+
+def judge_faults(rows: Sequence[Any], *, words: Mapping[str, str], well: str, fix: str = _REPORT) -> Finding:
     """`rows`: per fault how many jobs have it, and the id of one."""
     if not rows:
         return ok(well)
     found = "; ".join(
         f"{show_count(row.count, 'job')} {words[row.fault]}, such as {show_id(JOB, row.example)}" for row in rows
     )
-    return problem(f"{found[0].upper()}{found[1:]}.", fix=_REPORT)
+    return problem(f"{found[0].upper()}{found[1:]}.", fix=fix)

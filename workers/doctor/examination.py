@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import psycopg
 from django.db import Error
 
-from workers.doctor import deliveries, ends, fleet, keys, queue, schema, server, wall
+from workers.doctor import audit, deliveries, ends, fleet, keys, queue, schema, server, wall
 from workers.doctor.finding import Finding, problem, warning
 from workers.doctor.reader import CannotRead, Reader
 
@@ -29,18 +29,24 @@ CHECKS: Mapping[str, Check] = {
     "private-files": keys.check_private_files,
     "tenant-keys": keys.check_tenant_keys,
     "sealed-values": keys.check_sealed_values,
+    "login-key": keys.check_login_key,
+    "audit-log": audit.check_audit_log,
     "broker": fleet.check_broker_answers,
     "dispatcher": fleet.check_dispatcher,
     "workers": fleet.check_workers,
     "leases": queue.check_leases,
     "time-limits": queue.check_time_limits,
+    "deadlines-and-cancels": queue.check_wishes,
     "due-jobs": queue.check_due_jobs,
     "lanes": queue.check_lanes,
+    "limits": queue.check_limits,
     "waiting": queue.check_waiting,
     "live-jobs": ends.check_live_jobs,
     "unfinished-jobs": ends.check_unfinished_jobs,
     "terminal-events": ends.check_terminal_events,
     "attempts": ends.check_attempts,
+    "unique-keys": ends.check_unique_keys,
+    "quotas": ends.check_quotas,
     "event-deliveries": deliveries.check_event_deliveries,
     "live-deliveries": deliveries.check_live_deliveries,
 }

@@ -5,16 +5,19 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 
 from jobservice.crypto.envelope import is_sealed
 from jobservice.crypto.message_mac import load_message_key
+from jobservice.crypto.root_key import RootKeys
 from jobservice.env import ConfigurationError
-from jobservice.errors import SealingError, Unavailable
+from jobservice.errors import KeyProviderAway, SealingError, Unavailable
 from jobservice.ids import JOB, TENANT, show_id
 from tenants.boot import refuse_wrong_root_key
+from tenants.login_key import LOGIN_KEY
 from tenants.root_keys import root_keyring
 from workers.doctor.finding import Finding, ok, problem, show_count
 from workers.doctor.reader import Reader
@@ -24,6 +27,8 @@ from workers.supervisor.first_tenant import KEY_FILE
 TENANTS_LOOKED_AT = 1_000
 VALUES_LOOKED_AT = 1_000
 JOBS_LOOKED_AT = 1_000
+_AWAY = "Keys that were opened before serve for JOBSERVICE_KEY_OUTAGE_SECONDS; then jobs wait, and the API answers 503."
+_RESTORE_LOGIN_KEY = "Restore `login_key` of table installation from a backup: it alone opens second factors."
 _RESTORE = "Restore the tenant's rows from a backup: what was sealed under that key opens no more."
 
 
@@ -35,11 +40,13 @@ def check_key_files(reader: Reader) -> Finding:
         load_message_key(settings.ENVIRONMENT.message_key_file)
         if rows:
             refuse_wrong_root_key(rows[0].root_key_fingerprint)
+    except KeyProviderAway as error:
+        return problem(error.cause, fix=_AWAY)
     except ConfigurationError as error:
         return problem(str(error), fix="No job can be accepted or run until then.")
     if not rows:
         return problem("The database has no root key yet.", fix="Run `manage.py create_keys`.")
-    return ok("The root key is the one of this database; both key files are closed to others.")
+    return ok("The root key is the one of this database; key files are closed to others.")
 
 
 def check_private_files(_reader: Reader) -> Finding:
@@ -70,18 +77,42 @@ def check_tenant_keys(reader: Reader) -> Finding:
     rows = reader.read("worker", "tenant_keys", tenants=[tenant.id for tenant in tenants])
     try:
         keyring = root_keyring()
-    except ConfigurationError:
-        return problem("The root key file cannot be used.", fix="See what `key-files` says.")
+        faults = _find_unopened(rows, keyring)
+    except (ConfigurationError, KeyProviderAway):
+        return problem("The root key cannot be used.", fix="See what `key-files` says.")
     found = {(row.tenant_id, row.purpose) for row in rows}
-    faults = {tenant.id for tenant in tenants for purpose in ("data", "index") if (tenant.id, purpose) not in found}
-    for row in rows:
-        try:
-            keyring.unwrap(bytes(row.wrapped), tenant=row.tenant_id, purpose=row.purpose, version=row.version)
-        except (SealingError, Unavailable):
-            faults.add(row.tenant_id)
+    faults |= {tenant.id for tenant in tenants for purpose in ("data", "index") if (tenant.id, purpose) not in found}
     if faults:
         return problem(f"The keys of {_show_tenants(faults)} are missing or do not open.", fix=_RESTORE)
     return ok(f"The keys of {show_count(len(tenants), 'tenant')} open.")
+
+
+def _find_unopened(rows: Iterable[Any], keyring: RootKeys) -> set[UUID]:
+    """The tenants with a key that does not open. Raises `KeyProviderAway`, which is nothing about any key."""
+    faults = set()
+    for row in rows:
+        try:
+            keyring.unwrap(bytes(row.wrapped), tenant=row.tenant_id, purpose=row.purpose, version=row.version)
+        except KeyProviderAway:
+            raise
+        except (SealingError, Unavailable):
+            faults.add(row.tenant_id)
+    return faults
+
+
+def check_login_key(reader: Reader) -> Finding:
+    """The key of people's second factors opens: without it nobody logs in."""
+    rows = reader.read("owner", "SELECT login_key FROM installation")
+    stored = rows[0].login_key if rows else None
+    try:
+        LOGIN_KEY.unwrap(None if stored is None else bytes(stored))
+    except ConfigurationError as error:
+        return problem(str(error), fix="If there was one, restore it from a backup: see docs/keys.md.")
+    except KeyProviderAway:
+        return problem("The root key cannot be used.", fix="See what `key-files` says.")
+    except (SealingError, Unavailable):
+        return problem("The login key does not open: nobody can log in to the console.", fix=_RESTORE_LOGIN_KEY)
+    return ok("The login key opens.")
 
 
 def check_sealed_values(reader: Reader) -> Finding:

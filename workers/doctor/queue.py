@@ -1,11 +1,15 @@
-"""The queue: leases are taken back, what is due is handed out, no lane sleeps over its jobs, nothing waits for ever."""
+"""The queue: leases are taken back, wishes heeded, due jobs are handed out, no lane sleeps, no limit
+holds back what has room, nothing waits too long."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from typing import Any
+from uuid import UUID
 
-from jobservice.ids import DELIVERY, JOB, show_id
+from jobservice.ids import DELIVERY, JOB, TENANT, show_id
+from tenants.quotas import DEFAULTS
 from workers.doctor.finding import Finding, ok, problem, show_age, show_count, warning
 from workers.doctor.reader import Reader
 
@@ -14,8 +18,13 @@ REAP_GRACE_SECONDS = 5.0
 # A group of short jobs runs one after the other, and what ended of it is no longer there to be added up.
 TIME_LIMIT_GRACE_SECONDS = 600.0
 STAGE_GRACE_SECONDS = 30.0
+# A worker looks each second and kills what does not heed it within seconds; an http request is cut at once.
+CANCEL_GRACE_SECONDS = 60.0
 WAIT_NOTED_SECONDS = 900.0
+SECOND_LOOK_SECONDS = 2.5
 ROWS_LOOKED_AT = 10_000
+Place = tuple[UUID, str | None]
+_WISHES = {"deadline": "past their deadline to start", "cancel": "asked to stop"}
 _PREFIXES = {"job": JOB, "delivery": DELIVERY}
 
 
@@ -47,6 +56,26 @@ def check_time_limits(reader: Reader) -> Finding:
     return ok("No run is past its time limit.")
 
 
+def check_wishes(reader: Reader) -> Finding:
+    graces = {"deadline_grace_seconds": STAGE_GRACE_SECONDS, "cancel_grace_seconds": CANCEL_GRACE_SECONDS}
+    return judge_wishes(reader.read("dispatcher", "unheeded_wishes", graces))
+
+
+def judge_wishes(rows: Sequence[Any]) -> Finding:
+    """`rows`: per kind (deadline, cancel) how many jobs should be over, an id, and for how long."""
+    if rows := [row for row in rows if row.count]:
+        found = "; ".join(
+            f"{show_count(row.count, 'job')} {_WISHES[row.kind]}, "
+            f"{show_id(JOB, row.example)} for {show_age(row.seconds)}"
+            for row in rows
+        )
+        return problem(
+            f"Jobs should be over and are not: {found}.",
+            fix="Start a dispatcher, or look at its log; restart the worker that does not heed a cancel.",
+        )
+    return ok("Deadlines to start and wishes to cancel were heeded.")
+
+
 def check_due_jobs(reader: Reader) -> Finding:
     (row,) = reader.read("dispatcher", "due_jobs", {"grace_seconds": STAGE_GRACE_SECONDS, "limit": ROWS_LOOKED_AT})
     if row.count:
@@ -66,6 +95,41 @@ def check_lanes(reader: Reader) -> Finding:
             fix="Submit a job to that queue, which wakes its lane; and report this: it is a fault of the service.",
         )
     return ok("No lane sleeps while it has available jobs.")
+
+
+def check_limits(reader: Reader) -> Finding:
+    first = _held_back(reader)
+    if not first:
+        return judge_limits(set(), set())
+    # What a claim blocks and an end opens goes by in a moment: only what is there twice is stuck.
+    time.sleep(SECOND_LOOK_SECONDS)
+    again = first & _held_back(reader)
+    return judge_limits({found[1:] for found in again if found[0] == "held"}, {f[1:] for f in again if f[0] == "over"})
+
+
+def _held_back(reader: Reader) -> set[tuple[str, UUID, str | None]]:
+    parameters = {"running": DEFAULTS["running"], "limit": ROWS_LOOKED_AT, "grace_seconds": STAGE_GRACE_SECONDS}
+    return {(row.fault, row.tenant_id, row.queue) for row in reader.read("dispatcher", "held_back", parameters)}
+
+
+def judge_limits(held: Collection[Place], over: Collection[Place]) -> Finding:
+    """The tenants and queues that are held back though there is room, and those that hold more slots than they may."""
+    if held:
+        return problem(
+            f"{show_count(len(held), 'limit')} holds jobs back though there is room: {_name(held)}.",
+            fix="Start a dispatcher, or look at its log: it counts anew each second.",
+        )
+    if over:
+        return warning(
+            f"More jobs are under way than may be: {_name(over)}.",
+            fix="Nothing, if the limit was lowered meanwhile: no run is stopped for it, and nothing new starts.",
+        )
+    return ok("No limit is exceeded, and none holds jobs back that have room.")
+
+
+def _name(places: Collection[Place]) -> str:
+    tenant_id, queue = min(places, key=str)
+    return f"{show_id(TENANT, tenant_id)}{f', queue {queue}' if queue else ''}"
 
 
 def check_waiting(reader: Reader) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from workers.doctor.finding import Finding
 
@@ -20,7 +21,12 @@ def show_text(findings: Mapping[str, Finding]) -> str:
 
 
 def show_json(findings: Mapping[str, Finding]) -> str:
-    return json.dumps([{"name": name, **asdict(finding)} for name, finding in findings.items()])
+    return json.dumps(list_findings(findings))
+
+
+def list_findings(findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
+    """`{name, status, detail, fix}` of each check, in their order."""
+    return [{"name": name, **asdict(finding)} for name, finding in findings.items()]
 
 
 def decide_exit_status(findings: Mapping[str, Finding]) -> int:

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from jobservice import ids
-from jobservice.handlers.job import Job, JobCancelled, PermanentFailure
-from jobservice.handlers.registry import Handler, find_handler
-from jobservice.jobs.outcomes import RESULT_LIMIT_BYTES, OutcomeKind, StartedJob
+from jobservice.handlers.job import Job, JobCancelled, JobSnoozed, PermanentFailure, Reports, RetryLater
+from jobservice.handlers.registry import find_handler
+from jobservice.jobs.outcomes import RESULT_LIMIT_BYTES, StartedJob, Verdict
 
 MESSAGE_LIMIT = 4000
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of a run, before it is an outcome. `result` is UTF-8 JSON."""
-
-    kind: OutcomeKind
-    result: bytes | None = field(default=None, repr=False)
-    error_code: str | None = None
-    error_message: str | None = field(default=None, repr=False)
-    is_permanent: bool = False
 
 
 class ResultRefused(Exception):
@@ -33,10 +21,12 @@ class ResultRefused(Exception):
         self.code = code
 
 
-def run_handler(job: StartedJob, payload: bytes, *, is_cancelled: Callable[[], bool]) -> Verdict:
+def run_handler(
+    job: StartedJob, payload: bytes, *, is_cancelled: Callable[[], bool], reports: Reports | None = None
+) -> Verdict:
     """Call the job's handler with its payload. Never raises for what the handler does, `SystemExit` included.
 
-    A run that left by `JobCancelled` is judged like a failure: who asked it to stop knows better.
+    A run that left by `JobCancelled` is cancelled, unless who asked it to stop knows better.
     """
     handler = find_handler(job.handler or "")
     if handler is None:
@@ -46,15 +36,32 @@ def run_handler(job: StartedJob, payload: bytes, *, is_cancelled: Callable[[], b
             error_message="No handler of this name is loaded in the worker; check JOBSERVICE_HANDLERS.",
         )
     try:
-        return Verdict("completed", result=encode_result(_call(handler, job, payload, is_cancelled)))
-    except ResultRefused as refusal:
-        return Verdict("failed", error_code=refusal.code, error_message=str(refusal))
-    except PermanentFailure as failure:
-        return Verdict("failed", error_code="handler-error", error_message=describe(failure), is_permanent=True)
-    except JobCancelled as failure:
-        return Verdict("failed", error_code="cancelled", error_message=describe(failure), is_permanent=True)
-    except BaseException as failure:  # noqa: BLE001 (sys.exit() in a handler must not end its neighbours' jobs)
-        return Verdict("failed", error_code="handler-error", error_message=describe(failure))
+        view = make_view(job, is_cancelled=is_cancelled, reports=reports)
+        return Verdict("completed", result=encode_result(handler.run(json.loads(payload), view)))
+    except BaseException as ended:  # noqa: BLE001 (sys.exit() in a handler must not end its neighbours' jobs)
+        return judge_ending(ended)
+
+
+def judge_ending(ended: BaseException) -> Verdict:
+    """The verdict on a run that left by an exception."""
+    match ended:
+        case ResultRefused():
+            return Verdict("failed", error_code=ended.code, error_message=str(ended))
+        case JobCancelled():
+            reason = None if ended.reason is None else storable(str(ended.reason))
+            return Verdict("cancelled", error_message=reason)
+        case JobSnoozed():
+            return Verdict("snoozed", snooze_seconds=ended.seconds)
+        case MemoryError():
+            # Whoever had too little memory to go on is as good as killed for it: a crash, but one that hurts nobody.
+            return Verdict("crashed", error_code="crashed", error_message="The run ran out of memory.")
+    return Verdict(
+        "failed",
+        error_code="handler-error",
+        error_message=describe(ended),
+        is_permanent=isinstance(ended, PermanentFailure),
+        retry_after_seconds=ended.after_seconds if isinstance(ended, RetryLater) else None,
+    )
 
 
 def encode_result(value: object) -> bytes:
@@ -78,16 +85,24 @@ def describe(error: BaseException) -> str:
     except Exception:  # noqa: BLE001 (the operator's __str__ may do anything)
         text = "(its text cannot be read)"
     sentence = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return sentence[:MESSAGE_LIMIT].encode("utf-8", "replace").decode()
+    return storable(sentence)
 
 
-def _call(handler: Handler, job: StartedJob, payload: bytes, is_cancelled: Callable[[], bool]) -> object:
-    view = Job(
+def storable(text: str) -> str:
+    """The text, cut to `MESSAGE_LIMIT` characters and always encodable as UTF-8."""
+    return text[:MESSAGE_LIMIT].encode("utf-8", "replace").decode()
+
+
+def make_view(job: StartedJob, *, is_cancelled: Callable[[], bool], reports: Reports | None) -> Job:
+    """What the handler is given of its job."""
+    return Job(
         id=ids.show_id(ids.JOB, job.job_id),
         type=job.type,
         attempt=job.attempt,
         epoch=job.epoch,
         tags=dict(job.tags),
+        max_attempts=job.max_attempts,
+        timeout_seconds=job.timeout_seconds,
         is_cancelled=is_cancelled,
+        reports=reports,
     )
-    return handler.run(json.loads(payload), view)

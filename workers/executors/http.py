@@ -6,94 +6,149 @@ event loop. What the answer means is in `verdicts.py`.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from django.conf import settings
+
 from jobservice import ids
+from jobservice.crash_points import crash_point
 from jobservice.egress.client import EgressClient, EgressRequest
 from jobservice.egress.failures import EgressFailed
 from jobservice.errors import Invalid, SealingError
+from jobservice.jobs.completion_token import RunRef, make_token
+from jobservice.jobs.http_endpoints import HttpEndpoint, http_endpoint
 from jobservice.jobs.http_request import TYPE_NAME, HttpRequest, parse_http_request
 from jobservice.jobs.job_type_spec import HttpTarget
-from jobservice.jobs.job_types import http_target
-from jobservice.jobs.outcomes import RESULT_LIMIT_BYTES, Outcome, StartedJob
+from jobservice.jobs.outcomes import RESULT_LIMIT_BYTES, Outcome, StartedJob, Throttle, Verdict, make_outcome
 from jobservice.webhooks.event_body import join_object, show_instant, to_json
-from jobservice.webhooks.signing import signed_headers
+from jobservice.webhooks.signing import Scheme, signed_headers
 from tenants.blobs import open_blob
-from tenants.context import tenants_tx
-from tenants.signing_secrets import signing_secrets
-from workers.executors.verdicts import Verdict, fail, judge_adhoc, judge_answer, judge_failure
+from tenants.data_keys import are_keys_at_hand
+from workers.executors.verdicts import GONE, Later, asked_pause, fail, judge_adhoc, judge_answer, judge_failure
+
+# How long what cannot be opened at the moment is held before it is given back.
+AWAY_SECONDS = 1.0
+COMPLETIONS_PATH = "/v1/completions/"
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointCall:
-    """A signed POST to the job type's endpoint. `payload` is UTF-8 JSON, `secrets` newest first."""
+    """A POST to the job type's endpoint, signed by `scheme`. `payload` is UTF-8 JSON, `secrets` newest first.
+
+    `complete_url` is where the endpoint may complete the job later; None when nobody could reach us.
+    """
 
     target: HttpTarget = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
     payload: bytes = field(repr=False)
+    type_version: int = 1
+    scheme: Scheme = "v1"
+    complete_url: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """No call is made: the job's type is switched off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """No call is made: the keys of the job's tenant are out of reach for the moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRun:
-    """A started job with the call it makes, or the verdict it has without one. `began` is on the monotonic clock."""
+    """A started job with the call it makes, or why it makes none. `began` is on the monotonic clock."""
 
     job: StartedJob
     worker_id: UUID
     began: float
-    call: EndpointCall | HttpRequest | Verdict
+    call: EndpointCall | HttpRequest | Verdict | Held | Away
 
 
 @dataclass(frozen=True, slots=True)
-class _Endpoint:
-    target: HttpTarget | None
-    secrets: tuple[str, ...] = field(repr=False)
+class Gone:
+    """A run that ended because its endpoint is gone for good, as the type has it in this version."""
+
+    outcome: Outcome
+    type_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeftRun:
+    """A run that its endpoint will complete, by the deadline it was told; that is on the monotonic clock."""
+
+    job: StartedJob
+    worker_id: UUID
+    deadline: float
+
+
+HttpEnd = Outcome | Gone | LeftRun
 
 
 def prepare_http_jobs(jobs: Sequence[StartedJob], *, worker_id: UUID, began: float) -> list[HttpRun]:
     """Open what the calls of a started group need. A job that cannot be called for gets its verdict here."""
-    endpoints = _find_endpoints(jobs)
-    return [HttpRun(job, worker_id, began, _prepare_call(job, endpoints)) for job in jobs]
+    at_hand = {tenant_id for tenant_id in {job.tenant_id for job in jobs} if are_keys_at_hand(tenant_id)}
+    endpoints = _find_endpoints([job for job in jobs if job.tenant_id in at_hand])
+    crash_point("http.prepared")
+    return [
+        HttpRun(job, worker_id, began, _prepare_call(job, endpoints) if job.tenant_id in at_hand else Away())
+        for job in jobs
+    ]
 
 
-async def run_http_job(run: HttpRun, client: EgressClient) -> Outcome:
+async def run_http_job(run: HttpRun, client: EgressClient) -> HttpEnd:
     """Make the call and judge the answer. The whole call ends within the job's timeout."""
+    crash_point("http.before_send")
+    end = await _make_call(run, client)
+    crash_point("http.after_response")
+    return end
+
+
+async def _make_call(run: HttpRun, client: EgressClient) -> HttpEnd:
     match run.call:
         case EndpointCall() as call:
-            verdict = await _call_endpoint(run.job, call, client)
+            return await _call_endpoint(run, call, client)
         case HttpRequest() as request:
-            verdict = await _call_adhoc(run.job, request, client)
-        case verdict:
-            pass
-    return make_outcome(run, verdict)
+            return end_run(run, await _call_adhoc(run.job, request, client))
+        case Verdict() as verdict:
+            return end_run(run, verdict)
+        case Away():
+            # Given back at once, it would come at once again, as long as that lasts.
+            await asyncio.sleep(AWAY_SECONDS)
+            return end_run(run, Verdict("released"))
+        case Held():
+            raise ValueError("a held job is not run")
 
 
-def make_outcome(run: HttpRun, verdict: Verdict) -> Outcome:
+def end_run(run: HttpRun, verdict: Verdict) -> Outcome:
     """The outcome of a run that has just ended."""
-    return Outcome(
-        job=run.job,
-        kind=verdict.kind,
-        worker_id=run.worker_id,
-        started_at=run.job.started_at,
-        duration_seconds=time.monotonic() - run.began,
-        result=verdict.result,
-        error_code=verdict.error_code,
-        error_message=verdict.error_message,
-        is_permanent=verdict.is_permanent,
-        retry_after_seconds=verdict.retry_after_seconds,
+    seconds = time.monotonic() - run.began
+    return make_outcome(
+        run.job, verdict, worker_id=run.worker_id, started_at=run.job.started_at, duration_seconds=seconds
     )
 
 
-async def _call_endpoint(job: StartedJob, call: EndpointCall, client: EgressClient) -> Verdict:
+async def _call_endpoint(run: HttpRun, call: EndpointCall, client: EgressClient) -> HttpEnd:
+    deadline = time.monotonic() + run.job.timeout_seconds
     try:
-        answer = await client.send(endpoint_request(job, call, now=datetime.now(UTC)))
+        answer = await client.send(endpoint_request(run.job, call, now=datetime.now(UTC)))
     except EgressFailed as failure:
-        return judge_failure(failure)
-    return judge_answer(answer, now=datetime.now(UTC))
+        return end_run(run, judge_failure(failure))
+    now = datetime.now(UTC)
+    verdict = judge_answer(answer, can_complete_later=call.complete_url is not None, now=now)
+    if isinstance(verdict, Later):
+        return LeftRun(run.job, run.worker_id, deadline)
+    outcome = end_run(run, verdict)
+    if pause := asked_pause(answer, verdict, now=now):
+        outcome = replace(outcome, throttle=Throttle(pause, call.type_version))
+    return Gone(outcome, call.type_version) if answer.status == GONE else outcome
 
 
 async def _call_adhoc(job: StartedJob, request: HttpRequest, client: EgressClient) -> Verdict:
@@ -115,7 +170,10 @@ def endpoint_request(job: StartedJob, call: EndpointCall, *, now: datetime) -> E
         "Job-Attempt": str(job.attempt),
         "Job-Epoch": str(job.epoch),
         "Job-Deadline": deadline,
-        **signed_headers(call.secrets, message_id=shown_id, timestamp=int(now.timestamp()), body=body),
+        **({"Job-Complete-Url": call.complete_url} if call.complete_url else {}),
+        **signed_headers(
+            call.secrets, message_id=shown_id, timestamp=int(now.timestamp()), body=body, scheme=call.scheme
+        ),
         **({"traceparent": job.traceparent} if job.traceparent else {}),
     }
     return EgressRequest(
@@ -180,37 +238,44 @@ def _merge_headers(base: Mapping[str, str], over: Mapping[str, str]) -> dict[str
     return {**{name: value for name, value in base.items() if name.lower() not in given}, **over}
 
 
-def _find_endpoints(jobs: Sequence[StartedJob]) -> dict[tuple[UUID, str], _Endpoint | Verdict]:
-    """The endpoint and the signing secrets of each job type in the group."""
+def _find_endpoints(jobs: Sequence[StartedJob]) -> dict[tuple[UUID, str], HttpEndpoint | Verdict]:
+    """The endpoint of each job type in the group."""
     wanted = {(job.tenant_id, job.type) for job in jobs if job.type != TYPE_NAME}
+    # Each in a transaction of its own: a nested one would leave its tenants set in the outer.
     return {(tenant_id, name): _find_endpoint(tenant_id, name) for tenant_id, name in wanted}
 
 
-def _find_endpoint(tenant_id: UUID, name: str) -> _Endpoint | Verdict:
+def _find_endpoint(tenant_id: UUID, name: str) -> HttpEndpoint | Verdict:
     try:
-        # Each in a transaction of its own: a nested one would leave its tenants set in the outer.
-        target = http_target(tenant_id, name)
-        with tenants_tx([tenant_id]):
-            return _Endpoint(target, tuple(signing_secrets(tenant_id)))
+        return http_endpoint(tenant_id, name) or fail("no-endpoint", "The job type has no endpoint any more.")
     except SealingError as error:
         return _unreadable(error)
 
 
 def _prepare_call(
-    job: StartedJob, endpoints: Mapping[tuple[UUID, str], _Endpoint | Verdict]
-) -> EndpointCall | HttpRequest | Verdict:
+    job: StartedJob, endpoints: Mapping[tuple[UUID, str], HttpEndpoint | Verdict]
+) -> EndpointCall | HttpRequest | Verdict | Held:
+    endpoint = endpoints.get((job.tenant_id, job.type))
+    if isinstance(endpoint, HttpEndpoint) and endpoint.is_disabled:
+        return Held()
     try:
         payload = open_blob(job.tenant_id, kind="payload", blob_id=job.payload_id, sealed=job.sealed_payload)
+        complete_url = _complete_url(job)
     except SealingError as error:
         return _unreadable(error)
-    if job.type == TYPE_NAME:
+    if endpoint is None:
         return _prepare_adhoc(payload)
-    endpoint = endpoints[job.tenant_id, job.type]
     if isinstance(endpoint, Verdict):
         return endpoint
-    if endpoint.target is None:
-        return fail("no-endpoint", "The job type has no endpoint any more.")
-    return EndpointCall(endpoint.target, endpoint.secrets, payload)
+    return EndpointCall(endpoint.target, endpoint.secrets, payload, endpoint.version, endpoint.scheme, complete_url)
+
+
+def _complete_url(job: StartedJob) -> str | None:
+    """None unless the operator has said under which address the service is reached."""
+    public_url: str = settings.ENVIRONMENT.public_url
+    if not public_url:
+        return None
+    return public_url.rstrip("/") + COMPLETIONS_PATH + make_token(RunRef(job.tenant_id, job.job_id, job.epoch))
 
 
 def _prepare_adhoc(payload: bytes) -> HttpRequest | Verdict:

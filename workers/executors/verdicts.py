@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
 
 from jobservice.egress.client import EgressAnswer
 from jobservice.egress.failures import EgressFailed
-from jobservice.egress.retry_after import MAX_SECONDS, parse_retry_after
-from jobservice.jobs.outcomes import RESULT_LIMIT_BYTES, OutcomeKind
+from jobservice.egress.retry_after import parse_retry_after
+from jobservice.jobs.outcomes import RESULT_LIMIT_BYTES, SNOOZE_LIMIT_SECONDS, Verdict
 
 RETRIED_STATUSES = (408, 425, 429)
+# "Not now", said to everybody and not of this job.
+THROTTLING_STATUSES = (429, 503)
 GONE = 410
 NEVER_AGAIN = 489
 
@@ -23,35 +25,35 @@ _FAILURE_CODES = {"refused": "egress-refused", "timeout": "timed-out", "too-larg
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """The part of an `Outcome` that an executor decides. `result` is UTF-8 JSON."""
-
-    kind: OutcomeKind
-    result: bytes | None = field(default=None, repr=False)
-    error_code: str | None = None
-    error_message: str | None = field(default=None, repr=False)
-    is_permanent: bool = False
-    retry_after_seconds: float | None = None
+class Later:
+    """No verdict yet: the endpoint is at work, and will complete the job itself."""
 
 
-def judge_answer(answer: EgressAnswer, *, now: datetime) -> Verdict:
-    """The verdict on a job type's endpoint: any 2xx completes the job and its body is the result."""
-    if not 200 <= answer.status <= 299:
-        return judge_status(answer, now=now)
-    if answer.status == 202 and (answer.header("job-completion") or "").strip().lower() == "async":
-        return fail(
-            "async-completion-not-supported",
-            "The endpoint asked to complete the job later, which this service does not support yet.",
-            is_permanent=True,
-        )
-    return complete(answer, lambda: json_body(answer))
+def judge_answer(answer: EgressAnswer, *, can_complete_later: bool, now: datetime) -> Verdict | Later:
+    """The verdict on a job type's endpoint: any 2xx completes the job and its body is the result.
+
+    `can_complete_later` says whether the endpoint was told where to complete the job.
+    """
+    if answer.status == 202 and _word(answer, "job-completion") == "async":
+        return Later() if can_complete_later else _no_address()
+    if 200 <= answer.status <= 299:
+        return complete(answer, lambda: json_body(answer))
+    if answer.status in (GONE, NEVER_AGAIN) or _word(answer, "job-retry") == "false":
+        return fail(_code(answer), _sentence(answer), is_permanent=True)
+    snooze = _whole_seconds(answer.header("job-snooze")) if answer.status == 503 else None
+    return judge_status(answer, now=now) if snooze is None else Verdict("snoozed", snooze_seconds=snooze)
 
 
 def judge_adhoc(answer: EgressAnswer, *, is_expected: bool, now: datetime) -> Verdict:
-    """The verdict on an `http.request`: an expected status completes the job and the whole answer is the result."""
-    if not is_expected:
-        return judge_status(answer, now=now)
-    return complete(answer, lambda: _describe(answer))
+    """The verdict on an `http.request`: an expected status completes the job and the whole answer is the result.
+
+    The peer was not written for this service, so only the statuses that mean the same everywhere are heeded.
+    """
+    if is_expected:
+        return complete(answer, lambda: _describe(answer))
+    if answer.status == GONE:
+        return fail(_code(answer), _sentence(answer), is_permanent=True)
+    return judge_status(answer, now=now)
 
 
 def judge_failure(failure: EgressFailed) -> Verdict:
@@ -66,17 +68,24 @@ def judge_failure(failure: EgressFailed) -> Verdict:
 
 
 def judge_status(answer: EgressAnswer, *, now: datetime) -> Verdict:
-    """The verdict on a status that does not complete the job."""
-    status, code = answer.status, f"http-{answer.status}"
-    if 300 <= status <= 399:
-        message = f"The endpoint answered with status {status}, a redirect; redirects are never followed."
-        return fail(code, message, is_permanent=True)
-    message = f"The endpoint answered with status {status}."
-    if status in (GONE, NEVER_AGAIN) or (answer.header("job-retry") or "").strip().lower() == "false":
-        return fail(code, message, is_permanent=True)
-    if status in RETRIED_STATUSES or status >= 500:
-        return fail(code, message, retry_after_seconds=_wanted_delay(answer, now))
-    return fail(code, message)
+    """The verdict on a status that does not complete the job and that nothing else is said about."""
+    if 300 <= answer.status <= 399:
+        message = f"The endpoint answered with status {answer.status}, a redirect; redirects are never followed."
+        return fail(_code(answer), message, is_permanent=True)
+    if answer.status in RETRIED_STATUSES or answer.status >= 500:
+        wait = parse_retry_after(answer.header("retry-after"), now)
+        return fail(_code(answer), _sentence(answer), retry_after_seconds=wait)
+    return fail(_code(answer), _sentence(answer))
+
+
+def asked_pause(answer: EgressAnswer, verdict: Verdict, *, now: datetime) -> float | None:
+    """For how many seconds the endpoint asks to be left alone, by all jobs of its type; None when it does not.
+
+    A snooze is of its job alone.
+    """
+    if answer.status not in THROTTLING_STATUSES or verdict.kind == "snoozed":
+        return None
+    return parse_retry_after(answer.header("retry-after"), now) or None
 
 
 def complete(answer: EgressAnswer, make_result: Callable[[], bytes]) -> Verdict:
@@ -140,18 +149,32 @@ def _finite(text: str) -> float:
     return number
 
 
-def _wanted_delay(answer: EgressAnswer, now: datetime) -> float | None:
-    """The longest wait that the answer asks for: Retry-After, and the snooze of a 503."""
-    waits = [parse_retry_after(answer.header("retry-after"), now)]
-    if answer.status == 503:
-        waits.append(_snooze_seconds(answer.header("job-snooze")))
-    return max((wait for wait in waits if wait is not None), default=None)
+def _no_address() -> Verdict:
+    return fail(
+        "async-completion-unavailable",
+        "The endpoint asked to complete the job later, but the operator has not set JOBSERVICE_PUBLIC_URL, under which "
+        "it could.",
+        is_permanent=True,
+    )
 
 
-def _snooze_seconds(value: str | None) -> float | None:
+def _code(answer: EgressAnswer) -> str:
+    return f"http-{answer.status}"
+
+
+def _sentence(answer: EgressAnswer) -> str:
+    return f"The endpoint answered with status {answer.status}."
+
+
+def _word(answer: EgressAnswer, header: str) -> str:
+    return (answer.header(header) or "").strip().lower()
+
+
+def _whole_seconds(value: str | None) -> float | None:
+    """A header's seconds, at least one: an endpoint that snoozes for none would be asked without a pause."""
     text = (value or "").strip()
     if not (text.isascii() and text.isdigit()):
         return None
-    # Python refuses to read numbers of thousands of digits; six are already past the bound.
+    # Python refuses to read numbers of thousands of digits; nine are already past the bound.
     digits = text.lstrip("0") or "0"
-    return MAX_SECONDS if len(digits) > 6 else min(float(digits), MAX_SECONDS)
+    return SNOOZE_LIMIT_SECONDS if len(digits) > 9 else min(max(float(digits), 1.0), SNOOZE_LIMIT_SECONDS)

@@ -89,4 +89,4 @@ def _sync_folder(path: Path) -> None:
 
 def _runtime_bases() -> list[Path]:
     own = Path("/run") if os.geteuid() == 0 else Path(f"/run/user/{os.geteuid()}")
-    return [own, Path("/tmp")]  # noqa: S108 - mkdtemp makes an unguessable 0700 folder in it
+    return [own, Path("/tmp")]  # noqa: S108 - mkdtemp makes an unguessable 0700 folder in it  # nosec B108

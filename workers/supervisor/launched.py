@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     try:
-        os.execvp(command[0], command)  # noqa: S606
+        os.execvp(command[0], command)  # noqa: S606  # nosec B606
     except OSError as error:
         return _complain(f"cannot run {command[0]}: {error.strerror}", UNUSABLE_COMMAND)
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import IO
 
 LONGEST_LINE_BYTES = 64 * 1024
+
+
+def _ignore(_line: bytes) -> None:
+    return None
 
 
 class LogStream:
@@ -25,16 +30,18 @@ class LogStream:
         """Write text as it is, in one piece: the banner, whose lines are there to be copied."""
         self._write_bytes(text.encode())
 
-    def follow(self, name: str, pipe: IO[bytes]) -> threading.Thread:
-        """Copy a child's output until it ends; the thread returned ends with it."""
-        thread = threading.Thread(target=self._copy, args=(name, pipe), name=f"log of {name}", daemon=True)
+    def follow(self, name: str, pipe: IO[bytes], note: Callable[[bytes], None] = _ignore) -> threading.Thread:
+        """Copy a child's output until it ends and give `note` each line; the thread returned ends with it."""
+        thread = threading.Thread(target=self._copy, args=(name, pipe, note), name=f"log of {name}", daemon=True)
         thread.start()
         return thread
 
-    def _copy(self, name: str, pipe: IO[bytes]) -> None:
+    def _copy(self, name: str, pipe: IO[bytes], note: Callable[[bytes], None]) -> None:
         with pipe:
             while line := pipe.readline(LONGEST_LINE_BYTES):
-                self._write_line(name, line.rstrip(b"\r\n"))
+                text = line.rstrip(b"\r\n")
+                note(text)
+                self._write_line(name, text)
 
     def _write_line(self, name: str, line: bytes) -> None:
         self._write_bytes(b"%s | %s\n" % (name.ljust(self._width).encode(), line))

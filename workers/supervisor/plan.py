@@ -9,14 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobservice.egress.own_inbox import is_address, own_address
 from jobservice.env import BASE_DIR, Environment
+from jobservice.key_settings import SECRET_SETTINGS
 from workers.supervisor.children import ChildSpec
-from workers.supervisor.connections import OWNER, VARIABLES
+from workers.supervisor.connections import OWNER, RUNTIME_ROLES, VARIABLES, is_given
 from workers.supervisor.embedded_postgres import EmbeddedPostgres
 from workers.supervisor.embedded_valkey import EmbeddedValkey
 from workers.supervisor.launch import wrap_command
+from workers.supervisor.readiness import describe_site
 
 LOOPBACK = "127.0.0.0/8,::1/128"
+DEMO_HANDLERS = "jobservice.handlers.demo"
 # A child may need this much longer than the jobs' grace time to write down what it gave back.
 EXTRA_GRACE_SECONDS = 5.0
 STOP_WEB, STOP_DISPATCHER, STOP_WORKERS, STOP_BROKER, STOP_DATABASE = range(1, 6)
@@ -30,10 +34,18 @@ class Program:
     arguments: tuple[str, ...]
     role: str
     stop_order: int
+    # It gets the port's open socket.
+    listens: bool = False
 
 
 PROGRAMS = (
-    Program("web", ("-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "jobservice.wsgi:application"), "web", STOP_WEB),
+    Program(
+        "web",
+        ("-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "jobservice.wsgi:application"),
+        "web",
+        STOP_WEB,
+        listens=True,
+    ),
     Program("dispatcher", ("manage.py", "dispatcher"), "dispatcher", STOP_DISPATCHER),
     Program("handlers", ("manage.py", "worker", "handlers"), "worker", STOP_WORKERS),
     Program("egress", ("manage.py", "worker", "egress"), "worker", STOP_WORKERS),
@@ -44,23 +56,31 @@ PROGRAMS = (
 class Plan:
     """The programs to run, from which folder, and the script with the operator's commands.
 
-    `is_durable` is False in tests only, which would otherwise wait for the disk.
+    `is_durable` is False in tests only, which would otherwise wait for the disk. A successor has `ready_seconds` to
+    get ready in a rolling restart.
     """
 
     programs: tuple[Program, ...] = PROGRAMS
     folder: Path = BASE_DIR
     manage_script: str = "manage.py"
     is_durable: bool = True
+    ready_seconds: float = 60.0
 
 
-def plan_program(program: Program, environment: Environment, *, plan: Plan) -> ChildSpec:
+def plan_program(program: Program, environment: Environment, *, plan: Plan, listener: int) -> ChildSpec:
+    """`listener` is the number of the port's open socket."""
+    variables = dict(child_environment(environment, role=program.role))
+    if program.listens:
+        variables["JOBSERVICE_LISTEN_FD"] = str(listener)
     command = wrap_command([sys.executable, *program.arguments], death_signal=signal.SIGKILL)
     return ChildSpec(
         name=program.name,
         command=tuple(command),
-        environment=child_environment(environment, role=program.role),
+        environment=variables,
         stop_order=program.stop_order,
         folder=plan.folder,
+        descriptors=(listener,) if program.listens else (),
+        says_ready=True,
         grace_seconds=environment.stop_grace_seconds + EXTRA_GRACE_SECONDS,
     )
 
@@ -107,9 +127,37 @@ def child_environment(environment: Environment, *, role: str) -> Mapping[str, st
         "PYTHONUNBUFFERED": "1",
     }
     variables.setdefault("JOBSERVICE_EGRESS_ALLOW", LOOPBACK)
+    if is_embedded():
+        _add_demo(variables, environment)
     if not environment.public_url:
         variables["JOBSERVICE_PUBLIC_URL"] = f"http://127.0.0.1:{environment.port}"
+    # These two are between this process and whoever started it.
+    for name in ("NOTIFY_SOCKET", "JOBSERVICE_LISTEN_FD"):
+        variables.pop(name, None)
+    if role not in (OWNER, "web"):
+        # Nobody else writes to people.
+        for name in ("JOBSERVICE_SMTP_URL", "JOBSERVICE_SMTP_URL_FILE"):
+            variables.pop(name, None)
     if role != OWNER:
         variables.pop(VARIABLES[OWNER], None)
         variables.pop(f"{VARIABLES[OWNER]}_FILE", None)
+    if role == "dispatcher":
+        # It opens nothing, so it gets nothing that opens.
+        for name in SECRET_SETTINGS:
+            variables.pop(name, None)
+            variables.pop(f"{name}_FILE", None)
     return variables
+
+
+def is_embedded() -> bool:
+    """Whether everything runs over a database that this supervisor keeps itself, for a person who tries the service."""
+    return not any(is_given(name) for name in (OWNER, *RUNTIME_ROLES))
+
+
+def _add_demo(variables: dict[str, str], environment: Environment) -> None:
+    """The handler of the demo tenant's jobs, and the inbox unless it is switched off or could not be called."""
+    variables["JOBSERVICE_HANDLERS"] = ",".join(dict.fromkeys([*environment.handlers, DEMO_HANDLERS]))
+    variables.pop("JOBSERVICE_HANDLERS_FILE", None)
+    own = own_address(environment.host)
+    if is_address(own) and describe_site(own, environment.port, environment.allowed_hosts).name.strip("[]") == own:
+        variables.setdefault("JOBSERVICE_DEV_INBOX", "on")

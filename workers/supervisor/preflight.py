@@ -19,24 +19,28 @@ from workers.supervisor.folders import remove_runtime_folder
 LOCK_FILE = "up.lock"
 GUARD_SECONDS = 10.0
 POLL_SECONDS = 0.05
+# Connections that the kernel keeps waiting while no web process accepts.
+BACKLOG = 2048
 CONNECT_SECONDS = 5
 
 
-def check_port(host: str, port: int) -> None:
-    """Raises `ConfigurationError` unless this process could listen there now."""
+def open_port(host: str, port: int) -> socket.socket:
+    """Listen there; the web processes, one after another, accept. Raises `ConfigurationError` when that cannot be."""
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError:
         raise ConfigurationError(f"JOBSERVICE_HOST: {host} is not an address of this machine.") from None
     family, kind, protocol, _, address = addresses[0]
-    with socket.socket(family, kind, protocol) as probe:
-        # As the web server does: connections of an earlier run that are still closing do not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address)
-            probe.listen(1)
-        except OSError as error:
-            raise ConfigurationError(_explain_refused_port(host, port, error)) from None
+    listener = socket.socket(family, kind, protocol)
+    # Connections of an earlier run that are still closing do not count.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(_explain_refused_port(host, port, error)) from None
+    return listener
 
 
 def check_broker(url: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import http.client
 from dataclasses import dataclass
 
+from jobservice.egress.own_inbox import own_address
+
 PATH = "/readyz"
 TIMEOUT_SECONDS = 2.0
-EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - read here, not bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +21,12 @@ class Site:
 
     @property
     def address(self) -> str:
-        host = EVERY_ADDRESS.get(self.host, self.host)
+        host = own_address(self.host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def is_ready(self) -> bool:
         """Whether `/readyz` answers 200 now."""
-        host = EVERY_ADDRESS.get(self.host, self.host)
+        host = own_address(self.host)
         connection = http.client.HTTPConnection(host, self.port, timeout=TIMEOUT_SECONDS)
         try:
             connection.request("GET", PATH, headers={"Host": f"{self.name}:{self.port}"})
@@ -38,7 +39,7 @@ class Site:
 
 def describe_site(host: str, port: int, allowed_hosts: list[str]) -> Site:
     """The site of a start; its name is one that the allowed hosts admit."""
-    own = EVERY_ADDRESS.get(host, host)
+    own = own_address(host)
     if not allowed_hosts or "*" in allowed_hosts or own in allowed_hosts:
         return Site(host=host, port=port, name=f"[{own}]" if ":" in own else own)
     return Site(host=host, port=port, name=allowed_hosts[0].lstrip("."))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from api.api_keys import ListApiKeys, MakeApiKey, ReadApiKey, RevokeApiKey, RotateApiKey
 from api.openapi import examples
 from api.openapi.declaration import Answer, Body, Operation, ref
-from api.openapi.parameters import IDEMPOTENCY_ERRORS, IDEMPOTENCY_KEY, PAGING
+from api.openapi.parameters import BODY_ERRORS, IDEMPOTENCY_ERRORS, IDEMPOTENCY_KEY, PAGING
 from api.views import ApiView
 
 _LINKS = {
@@ -46,5 +46,6 @@ API_KEY_OPERATIONS: dict[type[ApiView], Operation] = {
         summary="Revoke an API key",
         description="No process takes it from now on. It stays in the list.",
         answers={204: Answer("It is over.")},
+        errors=BODY_ERRORS,
     ),
 }

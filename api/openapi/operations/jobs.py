@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from api.bulk_jobs import SubmitJobs
-from api.jobs import ChangeJob, EraseJob, ListAttempts, ListJobEvents, ListJobs, ReadJob, SubmitJob
+from api.jobs import (
+    CancelJob,
+    ChangeJob,
+    EraseJob,
+    ListAttempts,
+    ListJobEvents,
+    ListJobs,
+    ReadJob,
+    RetryJob,
+    SubmitJob,
+)
 from api.openapi import examples
 from api.openapi.declaration import Answer, Body, Operation, ref
 from api.openapi.parameters import (
+    BODY_ERRORS,
     IDEMPOTENCY_ERRORS,
     IDEMPOTENCY_KEY,
     INCLUDE,
@@ -19,11 +30,12 @@ from api.openapi.parameters import (
 )
 from api.openapi.webhooks import CALLBACKS
 from api.views import ApiView
+from jobservice.jobs.event_examples import ACCEPTED_JOB, COMPLETED_JOB
 
 _OF_THE_NEW_JOB = {"job_id": "$response.body#/id"}
 _LINKS: dict[str, Any] = {
     name: {"operationId": name, "parameters": _OF_THE_NEW_JOB}
-    for name in ("readJob", "changeJob", "eraseJob", "listAttempts", "listJobEvents")
+    for name in ("readJob", "changeJob", "cancelJob", "retryJob", "eraseJob", "listAttempts", "listJobEvents")
 }
 
 JOB_OPERATIONS: dict[type[ApiView], Operation] = {
@@ -31,7 +43,8 @@ JOB_OPERATIONS: dict[type[ApiView], Operation] = {
         tag="Jobs",
         summary="Submit a job",
         description="An answer of 201 is a promise: the job is stored, and will be run. A field that is null counts as "
-        "not given. What is not given is decided by the job type, and then by the service.",
+        "not given. What is not given is decided by the job type, and then by the service. With `unique`, at most one "
+        "job holds the key: the answer to a second one is 200 with the first, 409, or 201 in its place.",
         parameters=(IDEMPOTENCY_KEY, TRACEPARENT),
         body=Body(
             "JobSubmission",
@@ -39,18 +52,25 @@ JOB_OPERATIONS: dict[type[ApiView], Operation] = {
                 "A first job": examples.ECHO,
                 "Every option": examples.SUBMISSION,
                 "An ad-hoc HTTP call": examples.HTTP_CALL,
+                "The latest of its kind": examples.LATEST_ONLY,
             },
         ),
         answers={
             201: Answer(
                 "The job is stored.",
                 ref("Job"),
-                examples.ACCEPTED_JOB,
+                ACCEPTED_JOB,
                 headers=("Location", "Idempotent-Replayed"),
                 links=_LINKS,
-            )
+            ),
+            200: Answer(
+                "Another job holds the unique key; this is it, and nothing was stored.",
+                ref("Job"),
+                examples.DEDUPLICATED_JOB,
+                headers=("Location", "Idempotent-Replayed"),
+            ),
         },
-        errors=("unknown-job-type", "egress-refused", *IDEMPOTENCY_ERRORS),
+        errors=("unknown-job-type", "egress-refused", "unique-conflict", "quota-exceeded", *IDEMPOTENCY_ERRORS),
         callbacks=CALLBACKS,
     ),
     SubmitJobs: Operation(
@@ -62,7 +82,7 @@ JOB_OPERATIONS: dict[type[ApiView], Operation] = {
         body=Body("BulkSubmission", {"All or none": examples.BULK_SUBMISSION}),
         answers={
             200: Answer(
-                "Each job is stored or, in the mode `partial`, refused.",
+                "Each job is stored, answered with the holder of its unique key or, in the mode `partial`, refused.",
                 ref("BulkResult"),
                 examples.BULK_RESULT,
                 headers=("Idempotent-Replayed",),
@@ -74,7 +94,7 @@ JOB_OPERATIONS: dict[type[ApiView], Operation] = {
         tag="Jobs",
         summary="List jobs",
         parameters=(*JOB_FILTERS, *PAGING),
-        answers={200: Answer("A page, the newest first.", ref("JobPage"), examples.page(examples.COMPLETED_JOB))},
+        answers={200: Answer("A page, the newest first.", ref("JobPage"), examples.page(COMPLETED_JOB))},
     ),
     ReadJob: Operation(
         tag="Jobs",
@@ -89,7 +109,7 @@ JOB_OPERATIONS: dict[type[ApiView], Operation] = {
         summary="Change a job that waits",
         description="Only what is given is altered, and only while no worker has been chosen for the job.",
         body=Body("JobChange", {"Later, and less urgent": examples.JOB_CHANGE}),
-        answers={200: Answer("The job as it is now.", ref("Job"), examples.ACCEPTED_JOB)},
+        answers={200: Answer("The job as it is now.", ref("Job"), ACCEPTED_JOB)},
         errors=("job-not-waiting",),
     ),
     EraseJob: Operation(
@@ -97,7 +117,26 @@ JOB_OPERATIONS: dict[type[ApiView], Operation] = {
         summary="Erase a job that is over",
         description="The job and all its data, its attempts, its timeline and its deliveries are gone for good.",
         answers={204: Answer("It is erased.")},
-        errors=("job-not-terminal",),
+        errors=("job-not-terminal", *BODY_ERRORS),
+    ),
+    CancelJob: Operation(
+        tag="Jobs",
+        summary="Cancel a job",
+        description="A job that waits, or that no worker has started, is over at once. A run is asked to stop "
+        "(`cancel_requested`), and the job is cancelled when it has, whatever the run came to.",
+        body=Body("NoFields", {"Nothing to say": {}}, is_required=False),
+        answers={200: Answer("The job as it is now.", ref("Job"), examples.CANCELLED_JOB)},
+        errors=("job-terminal",),
+    ),
+    RetryJob: Operation(
+        tag="Jobs",
+        summary="Retry a job",
+        description="A job that is over, waits for its backoff or is held is available again at once, under a new "
+        "epoch and with at least one attempt left. Its earlier attempts stay. One that is over counts against the "
+        "quota `open_jobs` again.",
+        body=Body("NoFields", {"Nothing to say": {}}, is_required=False),
+        answers={200: Answer("The job as it is now.", ref("Job"), ACCEPTED_JOB)},
+        errors=("job-not-terminal", "unique-conflict", "quota-exceeded"),
     ),
     ListAttempts: Operation(
         tag="Jobs",

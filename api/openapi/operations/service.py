@@ -36,6 +36,7 @@ SERVICE_OPERATIONS: dict[type[ApiView], Operation] = {
             200: Answer("The document.", ref("OpenApiDocument"), {"openapi": "3.1.0"}, headers=("ETag",)),
             304: Answer("You have it already: `If-None-Match` names its ETag.", headers=("ETag",)),
         },
+        errors=("invalid",),
     ),
     ReadProblemPage: Operation(
         tag="Service",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.api_key_requests import MAX_CIDRS, MAX_QUEUES, NAME_CHARACTERS
 from api.openapi.declaration import nullable
 from api.openapi.schemas.values import (
     GIVEN_TIME,
@@ -20,6 +19,7 @@ from api.openapi.schemas.values import (
 from jobservice import ids
 from tenants.api_key_changes import MAX_OVERLAP_SECONDS
 from tenants.api_key_format import PREFIX
+from tenants.api_key_requests import MAX_CIDRS, MAX_QUEUES, NAME_CHARACTERS
 from tenants.api_keys import SCOPES
 
 _SCOPES: dict[str, Any] = {"type": "array", "items": {"type": "string", "enum": list(SCOPES)}}
@@ -59,7 +59,7 @@ API_KEY_SCHEMAS: dict[str, Any] = {
             },
             "cidrs": {
                 "type": ["array", "null"],
-                "items": {"type": "string"},
+                "items": {"type": "string", "pattern": "^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$"},
                 "minItems": 1,
                 "maxItems": MAX_CIDRS,
                 "description": "The networks it works from, such as `192.0.2.0/24`; anywhere unless given.",

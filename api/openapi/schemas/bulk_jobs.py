@@ -11,7 +11,15 @@ from jobservice.jobs.bulk import MAX_JOBS, MODES
 
 _INDEX = described(integer(0, MAX_JOBS - 1), "Its place in the request.")
 # Why one job of a partial request may be refused.
-REFUSALS = ("invalid", "unknown-job-type", "egress-refused", "payload-too-large", "forbidden")
+REFUSALS = (
+    "invalid",
+    "unknown-job-type",
+    "egress-refused",
+    "payload-too-large",
+    "forbidden",
+    "quota-exceeded",
+    "unique-conflict",
+)
 
 BULK_SCHEMAS: dict[str, Any] = {
     "BulkSubmission": written(
@@ -26,8 +34,8 @@ BULK_SCHEMAS: dict[str, Any] = {
         description="Jobs to accept.",
     ),
     "StoredEntry": answered(
-        {"index": _INDEX, "status": {"type": "integer", "const": 201}, "job": ref("Job")},
-        description="A job that is stored.",
+        {"index": _INDEX, "status": {"type": "integer", "enum": [200, 201]}, "job": ref("Job")},
+        description="201: a job that is stored. 200: the job that holds its unique key in its place.",
     ),
     "RefusedEntry": answered(
         {"index": _INDEX, "status": integer(400, 499), "problem": one_problem_of(REFUSALS)},

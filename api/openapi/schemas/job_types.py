@@ -8,20 +8,10 @@ from api.openapi.declaration import nullable, ref
 from api.openapi.schemas.jobs import OPTIONS
 from api.openapi.schemas.values import HEADERS, NAME_SCHEMA, TIME, URL, answered, described, page_of, typeid, written
 from jobservice import ids
-from jobservice.jobs.job_type_spec import MASK, MAX_HEADERS, SIGNING
-from jobservice.jobs.job_types import POOLS
 from jobservice.jobs.schema_compiling import MAX_SCHEMA_BYTES
+from jobservice.jobs.type_resolution import POOLS
+from jobservice.target_fields import MASK, MAX_HEADERS
 
-_SIGNING: dict[str, Any] = {
-    "type": "object",
-    "description": "Calls are signed under the tenant's default secret, by Standard Webhooks v1.",
-    "properties": {
-        "scheme": {"type": "string", "const": SIGNING["scheme"]},
-        "own": {"type": "boolean", "const": SIGNING["own"]},
-    },
-    "required": list(SIGNING),
-    "additionalProperties": False,
-}
 _WRITTEN_TARGET = written(
     {
         "url": described(URL, "Sealed when stored."),
@@ -32,7 +22,7 @@ _WRITTEN_TARGET = written(
             "additionalProperties": {**HEADERS["additionalProperties"], "not": {"const": MASK}},
             "maxProperties": MAX_HEADERS,
         },
-        "signing": nullable(_SIGNING),
+        "signing": nullable(ref("JobTypeSigning")),
     },
     required=("url",),
     description="Where the jobs of the type are POSTed to.",
@@ -41,7 +31,7 @@ _SHOWN_TARGET = answered(
     {
         "url": {"type": "string"},
         "headers": {"type": "object", "additionalProperties": {"const": MASK, "type": "string"}},
-        "signing": _SIGNING,
+        "signing": ref("ShownSigning"),
     },
     description="Where the jobs of the type are POSTed to; of the headers only the names are shown.",
 )
@@ -50,7 +40,11 @@ _PAYLOAD_SCHEMA: dict[str, Any] = {
     "description": "What payloads of the type must look like: JSON Schema 2020-12 that refers to nothing outside "
     f"itself, of up to {MAX_SCHEMA_BYTES // 1024} KiB. Shown as it was sent.",
 }
-_ON_CRASH: dict[str, Any] = {"type": ["string", "null"], "enum": ["retry", None]}
+_ON_CRASH: dict[str, Any] = {
+    "type": ["string", "null"],
+    "enum": ["retry", "discard", None],
+    "description": "What the loss of a worker means for the job it ran: run it again, three times at most, or end it.",
+}
 
 
 def _spec(executor: str, own: dict[str, Any], other: str, *, description: str) -> dict[str, Any]:
@@ -89,6 +83,9 @@ JOB_TYPE_SCHEMAS: dict[str, Any] = {
         },
     },
     "ShownHttpTarget": _SHOWN_TARGET,
+    "JobTypeDisabled": answered(
+        {"at": TIME, "reason": {"type": "string"}}, description="Since when a type is switched off, and why."
+    ),
     "JobType": answered(
         {
             "id": described(nullable(typeid(ids.JOB_TYPE)), "Null for a type that is built in."),
@@ -99,7 +96,17 @@ JOB_TYPE_SCHEMAS: dict[str, Any] = {
             "handler": nullable(NAME_SCHEMA),
             "payload_schema": _PAYLOAD_SCHEMA,
             "defaults": ref("JobDefaults"),
-            "on_crash": {"type": "string", "enum": ["retry"]},
+            "on_crash": {"type": "string", "enum": ["retry", "discard"]},
+            "disabled": described(
+                nullable(ref("JobTypeDisabled")),
+                "Set while the type is switched off, as by its endpoint's 410: its jobs are accepted and held. A PUT "
+                "switches it on, and they go on.",
+            ),
+            "throttled_until": described(
+                nullable(TIME),
+                "Set while the type's endpoint is left alone, because it answered 429 or 503 with `Retry-After`: no "
+                "job of the type starts until then. A PUT lifts it.",
+            ),
             "created_at": nullable(TIME),
             "updated_at": nullable(TIME),
         },

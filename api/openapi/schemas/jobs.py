@@ -23,7 +23,6 @@ from api.openapi.schemas.values import (
 )
 from jobservice.jobs.http_request import MAX_HEADERS, MAX_STATUSES, METHODS
 from jobservice.jobs.http_request import TYPE_NAME as HTTP_REQUEST
-from jobservice.jobs.job_types import POOLS
 from jobservice.jobs.options import (
     MAX_AGE_SECONDS,
     MAX_ATTEMPTS,
@@ -35,10 +34,23 @@ from jobservice.jobs.options import (
 from jobservice.jobs.states import STATES
 from jobservice.jobs.submission import (
     HORIZON_SECONDS,
+    MAX_KEY_CHARACTERS,
     MAX_TAG_CHARACTERS,
     MAX_TAGS,
     METADATA_BYTES,
 )
+from jobservice.jobs.type_resolution import POOLS
+from jobservice.jobs.unique_option import (
+    FIELDS,
+    HELD_WHILE,
+    KEY_CHARACTERS,
+    MAX_PERIOD_SECONDS,
+    MAX_POINTERS,
+    ON_CONFLICT,
+    POINTER,
+    POINTER_CHARACTERS,
+)
+from jobservice.jobs.waiting import MOST_HOLDERS, REASONS
 
 _TAGS: dict[str, Any] = {
     "type": "object",
@@ -78,7 +90,69 @@ OPTIONS: dict[str, Any] = {
     "retry": nullable(ref("RetryPolicy")),
 }
 
+
+def _given(name: str) -> dict[str, Any]:
+    return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+
+
+def _list_of(entries: dict[str, Any], at_most: int, description: str) -> dict[str, Any]:
+    return {
+        "type": ["array", "null"],
+        "description": description,
+        "items": entries,
+        "minItems": 1,
+        "maxItems": at_most,
+        "uniqueItems": True,
+    }
+
+
+_HAS_SELECTION = {"anyOf": [_given("fields"), _given("payload_pointers")]}
+_POINTER = {"type": "string", "maxLength": POINTER_CHARACTERS, "pattern": f"^{POINTER}$"}
+_UNIQUE: dict[str, Any] = {
+    **written(
+        {
+            "key": {
+                "type": ["string", "null"],
+                "description": "The key itself, the same for all types and queues of the tenant.",
+                "minLength": 1,
+                "maxLength": KEY_CHARACTERS,
+                "pattern": STORABLE,
+            },
+            "fields": _list_of(
+                {"type": "string", "enum": list(FIELDS)}, len(FIELDS), "Options whose values make up the key."
+            ),
+            "payload_pointers": _list_of(
+                _POINTER,
+                MAX_POINTERS,
+                "JSON Pointers (RFC 6901) to the values of the payload that make up the key, alone or with `fields`. "
+                "What is not there is another value than null; 1 and 1.0 are the same.",
+            ),
+            "period_seconds": described(
+                nullable(integer(1, MAX_PERIOD_SECONDS)),
+                "The key is held at least so long from the acceptance, also when the job is over or started sooner.",
+            ),
+            "while": {
+                "type": ["string", "null"],
+                "enum": [*HELD_WHILE, None],
+                "description": "`unfinished`, unless given: the key is held until the job is over. `waiting`: until it "
+                "first starts.",
+            },
+            "on_conflict": {
+                "type": ["string", "null"],
+                "enum": [*ON_CONFLICT, None],
+                "description": "What to do when another job holds the key. `return`, unless given: answer that job. "
+                "`reject`: 409. `replace`: cancel it if it waits, else 409.",
+            },
+        },
+        description="At most one job of the tenant holds a key at a time. Either `key`, or `fields` and "
+        "`payload_pointers`: exactly what is named makes up the key.",
+    ),
+    # Neither both of them nor none.
+    "not": {"anyOf": [{"allOf": [_given("key"), _HAS_SELECTION]}, {"not": {"anyOf": [_given("key"), _HAS_SELECTION]}}]},
+}
+
 JOB_SCHEMAS: dict[str, Any] = {
+    "UniqueKey": _UNIQUE,
     "RetryPolicy": written(
         {
             "strategy": {"enum": ["exponential", "fixed", None], "type": ["string", "null"]},
@@ -126,6 +200,16 @@ JOB_SCHEMAS: dict[str, Any] = {
                 "payload": described({}, "Any JSON, up to the tenant's `payload_bytes`. Sealed before it is stored."),
                 **OPTIONS,
                 **_DUE,
+                "start_deadline_seconds": described(
+                    nullable(integer(1, HORIZON_SECONDS)),
+                    "A job that has not started by then is cancelled, with the error code `expired`. Counts from when "
+                    "it is due.",
+                ),
+                "concurrency_key": described(
+                    {"type": ["string", "null"], "minLength": 1, "maxLength": MAX_KEY_CHARACTERS, "pattern": STORABLE},
+                    "Of its queue's jobs with this key, no more than the queue's `key_concurrency` (1) run at once.",
+                ),
+                "unique": nullable(ref("UniqueKey")),
                 "tags": nullable(_TAGS),
                 "callback_url": described(nullable(URL), "Gets the job's terminal event, signed."),
                 "metadata": described(
@@ -163,8 +247,11 @@ _JOB: dict[str, Any] = {
     "attempt": described(COUNT, "0 until the first start."),
     "max_attempts": {"type": "integer", "minimum": 1},
     "crash_count": described(COUNT, "How many workers were lost while they ran it."),
+    "retry_of": described(
+        nullable(JOB_ID), "The job that this one was made from, in the console with an edited payload; it may be gone."
+    ),
     "tags": {"type": "object", "additionalProperties": {"type": "string"}},
-    "unique_key_set": {"type": "boolean"},
+    "unique_key_set": described({"type": "boolean"}, "Whether it was submitted with `unique`."),
     "concurrency_key_set": {"type": "boolean"},
     "run_at": TIME,
     "created_at": TIME,
@@ -174,11 +261,20 @@ _JOB: dict[str, Any] = {
     "finished_at": described(nullable(TIME), "Set when the state is final."),
     "latency_ms": described(nullable(COUNT), "From due to the first start."),
     "duration_ms": described(nullable(COUNT), "Of the last attempt, once the job is over."),
-    "progress": nullable(ref("JobProgress")),
-    "error": described(nullable(ref("JobError")), "Of the last attempt that failed."),
+    "progress": described(
+        nullable(ref("JobProgress")), "Of the run under way; that of an ended one is in its attempt."
+    ),
+    "error": described(
+        nullable(ref("JobError")), "Of the last failure; of a cancelled job, why: `cancelled`, `expired` or `replaced`."
+    ),
     "cancel_requested": {"type": "boolean"},
-    "deduplicated": {"type": "boolean"},
-    "waiting": described(nullable(ref("JobWaiting")), "Why an unfinished job waits."),
+    "deduplicated": described(
+        {"type": "boolean"}, "In the answer to a submission: it is the job that holds the unique key, not a new one."
+    ),
+    "waiting": described(
+        nullable(ref("JobWaiting")),
+        "Why an unfinished job waits, when it is read alone; null in lists, and when it is held or runs.",
+    ),
 }
 _PARTS: dict[str, Any] = {
     "payload": described({}, "With `include=payload`."),
@@ -187,12 +283,25 @@ _PARTS: dict[str, Any] = {
 }
 
 JOB_SCHEMAS |= {
+    "NoFields": written({}, description="There is nothing to say; the body may be left out."),
     "JobError": ERROR,
     "JobProgress": answered(
         {"percent": number(0, 100), "message": {"type": ["string", "null"]}}, description="How far an attempt is."
     ),
     "JobWaiting": answered(
-        {"reason": {"type": "string"}, "detail": {"type": "string"}}, description="What it waits for."
+        {
+            "reason": described(
+                {"type": "string"}, f"One of {', '.join(f'`{reason}`' for reason in REASONS)}; more will come."
+            ),
+            "detail": {"type": "string"},
+            "limit": described({"type": "integer"}, "Of a limit that binds: what it is."),
+            "held_by": described(
+                {"type": "array", "items": {"type": "string"}, "maxItems": MOST_HOLDERS},
+                "Of a limit of the queue or the key: some of the jobs that hold its slots.",
+            ),
+        },
+        optional=("limit", "held_by"),
+        description="What it waits for, and a sentence with its numbers.",
     ),
     "Job": answered(_JOB, description="A job. Nothing in it is sealed."),
     "JobWithParts": answered(

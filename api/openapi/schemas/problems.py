@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from api.openapi.declaration import nullable, ref
-from api.openapi.schemas.values import COUNT, TIME, answered, described
+from api.openapi.schemas.values import COUNT, JOB_ID, TIME, answered, described
 from api.problems import MAX_FAULTS, PAGES_PATH, PROBLEM_TYPES
 from tenants.quotas import DEFAULTS
 
@@ -30,6 +30,8 @@ FAULT_CODES = (
     "unknown-job-type",
     "payload-too-large",
     "forbidden",
+    "quota-exceeded",
+    "unique-conflict",
 )
 FAULT = answered(
     {
@@ -42,13 +44,31 @@ FAULT = answered(
 # What a problem has beyond the members of every problem.
 _MORE: dict[str, dict[str, Any]] = {
     "invalid": {"errors": {"type": "array", "items": ref("Fault"), "minItems": 1, "maxItems": MAX_FAULTS}},
+    "unique-conflict": {
+        "existing_id": described(
+            nullable(JOB_ID), "The job that holds the key; null when it is in a queue that the API key is not for."
+        )
+    },
     "quota-exceeded": {
         "violated_policies": {"type": "array", "items": {"type": "string", "enum": list(DEFAULTS)}, "minItems": 1},
         "limit": COUNT,
         "used": COUNT,
-        "resets_at": described(nullable(TIME), "When it frees by itself; null: when the tenant makes room."),
+        "resets_at": described(
+            nullable(TIME),
+            "When it frees by itself, as `Retry-After` says in seconds; null, without `Retry-After`: when the tenant "
+            "makes room.",
+        ),
+        "errors": {
+            "type": "array",
+            "description": "Which field asks for more, where it is one.",
+            "items": ref("Fault"),
+            "minItems": 1,
+            "maxItems": 1,
+        },
     },
 }
+# Of those, what is there only when there is something to say.
+_OPTIONAL: dict[str, tuple[str, ...]] = {"quota-exceeded": ("errors",)}
 
 
 def problem_name(code: str) -> str:
@@ -81,7 +101,11 @@ def _members(code: dict[str, Any], status: dict[str, Any], type_uri: dict[str, A
 def _schema_of(code: str) -> dict[str, Any]:
     kind = PROBLEM_TYPES[code]
     members = _members({"const": code}, {"const": kind.status}, {"const": PAGES_PATH + code})
-    return answered({**members, **_MORE.get(code, {})}, description=f"{kind.title}. {kind.cause} {kind.fix}")
+    return answered(
+        {**members, **_MORE.get(code, {})},
+        description=f"{kind.title}. {kind.cause} {kind.fix}",
+        optional=_OPTIONAL.get(code, ()),
+    )
 
 
 PROBLEM_SCHEMAS: dict[str, Any] = {
@@ -111,6 +135,8 @@ def problem_example(code: str) -> dict[str, Any]:
     if code == "invalid":
         fault = {"pointer": "/priority", "code": "out-of-range", "detail": "priority must be between 0 and 9."}
         example["errors"] = [fault]
+    if code == "unique-conflict":
+        example["existing_id"] = "job_01kvq4wgzme5vsknk084sn02q8"
     if code == "quota-exceeded":
         example |= {"violated_policies": ["job_types"], "limit": 100, "used": 100, "resets_at": None}
     return example

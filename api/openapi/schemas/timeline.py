@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from api.openapi.declaration import nullable, ref
 from api.openapi.schemas.values import COUNT, NAME_SCHEMA, TIME, answered, described, integer, page_of, typeid
 from jobservice import ids
+from jobservice.handlers.job import LOG_LEVELS
+from jobservice.jobs.cancel import CANCEL_REQUESTED
 from jobservice.jobs.change import UPDATED
 from jobservice.jobs.options import MAX_PRIORITY
+from jobservice.jobs.outcomes import HoldReason
+from jobservice.jobs.reports import LINE_CHARACTERS, LOG_BYTES
+from jobservice.jobs.retry import RETRIED
+from jobservice.jobs.settle import SUSPENDED
 from jobservice.jobs.states import FINAL_STATES
 from jobservice.jobs.timeline import WORKER
+from jobservice.webhooks.event_types import RETRYING
 
 # The outcomes that the table of attempts allows.
 OUTCOMES = ("completed", "failed", "timed-out", "snoozed", "cancelled", "crashed", "released")
+HOLD_REASONS = get_args(HoldReason)
 _CODE = {"type": ["string", "null"]}
+RETRY_IN_SECONDS = {"type": "number", "minimum": 0}
 
 
 def _entry(type_name: str, data: Mapping[str, Any], *, description: str) -> dict[str, Any]:
@@ -88,6 +97,30 @@ _ENTRIES: dict[str, tuple[str, dict[str, Any]]] = {
             description="A waiting job was altered.",
         ),
     ),
+    CANCEL_REQUESTED: (
+        "JobCancelRequestedEntry",
+        _entry(CANCEL_REQUESTED, {"job": ref("Job")}, description="The run of the job was asked to stop."),
+    ),
+    RETRIED: (
+        "JobRetriedEntry",
+        _entry(RETRIED, {"job": ref("Job")}, description="Somebody let the job run again."),
+    ),
+    SUSPENDED: (
+        "JobSuspendedEntry",
+        _entry(
+            SUSPENDED,
+            {"job": ref("Job"), "reason": {"type": "string", "enum": list(HOLD_REASONS)}},
+            description="The job is held: after its third crash, or while its type is switched off.",
+        ),
+    ),
+    RETRYING: (
+        "JobRetryingEntry",
+        _entry(
+            RETRYING,
+            {"job": ref("Job"), "retry_in_seconds": RETRY_IN_SECONDS},
+            description="An attempt has failed and another will come. Only where an endpoint asked to be told of it.",
+        ),
+    ),
     **{
         f"job.{state}": (
             f"Job{state.capitalize()}Entry",
@@ -109,9 +142,23 @@ TIMELINE_SCHEMAS: dict[str, Any] = {
             "outcome": {"type": "string", "enum": list(OUTCOMES)},
             "error": nullable(ref("JobError")),
             "progress": nullable(ref("JobProgress")),
-            "log": {"type": ["string", "null"]},
+            "log": described(
+                {"type": ["array", "null"], "items": ref("LogLine")},
+                f"What the run logged, in order; of more than {LOG_BYTES // 1024} KiB the newest lines. "
+                "Null when it logged nothing.",
+            ),
         },
         description="One run of a job that has ended.",
+    ),
+    "LogLine": answered(
+        {
+            "at": TIME,
+            "level": {"type": "string", "enum": list(LOG_LEVELS)},
+            "message": described(
+                {"type": "string", "maxLength": LINE_CHARACTERS}, "The rest of a longer line is left out."
+            ),
+        },
+        description="One line of a run's log.",
     ),
     "AttemptPage": page_of("Attempt", order="the newest first"),
     **dict(_ENTRIES.values()),

@@ -9,7 +9,7 @@ from api.openapi.declaration import ref
 from jobservice import ids
 from jobservice.egress.headers import MAX_VALUE_CHARACTERS
 from jobservice.egress.urls import MAX_URL_CHARACTERS
-from jobservice.jobs.field_checks import NAME
+from jobservice.field_checks import NAME
 
 _TYPEID_SUFFIX = "[0-7][0-9a-hjkmnp-tv-z]{25}"
 # What a text column cannot hold.

@@ -31,11 +31,15 @@ WITH held AS MATERIALIZED (
   FROM timed
 ), moved AS (
   UPDATE job_live l
-  SET state = next.new_state, priority = next.new_priority, due_at = next.new_due_at,
+  SET state = next.new_state, is_parked = l.is_parked AND next.new_state = 'available',
+      is_throttled = l.is_throttled AND next.new_state = 'available',
+      priority = next.new_priority, due_at = next.new_due_at,
       rank = next.new_due_at + next.new_priority * make_interval(secs => %(priority_step_seconds)s::float8),
       available_at = CASE WHEN next.new_state = 'scheduled' THEN NULL
                           WHEN next.new_state = 'available' AND next.state <> 'available' THEN next.now
-                          ELSE next.available_at END
+                          ELSE next.available_at END,
+      -- The deadline to start keeps its distance from the time at which the job is due.
+      start_deadline_at = l.start_deadline_at + (next.new_due_at - next.due_at)
   FROM next WHERE l.job_id = next.job_id AND l.tenant_id = next.tenant_id
   RETURNING l.lane_id, l.state, next.changed
 ), rewritten AS (

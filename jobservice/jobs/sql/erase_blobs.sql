@@ -18,4 +18,4 @@ WITH own AS MATERIALIZED (
 )
 DELETE FROM blob b USING own
 WHERE b.id = own.id AND b.tenant_id = %(tenant)s AND b.id NOT IN (SELECT id FROM shared)
-RETURNING b.id
+RETURNING b.id, b.kind, octet_length(b.sealed) AS sealed_bytes

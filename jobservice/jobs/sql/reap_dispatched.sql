@@ -7,4 +7,4 @@ WITH dead AS MATERIALIZED (
 )
 UPDATE job_live l SET state = 'available', lease_until = NULL, dispatched_at = NULL, epoch = l.epoch + 1
 FROM dead WHERE l.job_id = dead.job_id
-RETURNING l.tenant_id, l.job_id, l.lane_id
+RETURNING l.tenant_id, l.job_id, l.lane_id, l.concurrency_hash

@@ -7,4 +7,4 @@ WITH held AS MATERIALIZED (
 )
 UPDATE job_live l SET state = 'available', lease_until = NULL, dispatched_at = NULL, epoch = l.epoch + 1
 FROM held WHERE l.job_id = held.job_id
-RETURNING l.lane_id
+RETURNING l.job_id, l.epoch, l.lane_id, l.concurrency_hash

@@ -7,6 +7,8 @@ WITH ref AS MATERIALIZED (
 ), held AS MATERIALIZED (
   SELECT l.job_id FROM job_live l JOIN ref USING (tenant_id, job_id, epoch)
   WHERE l.state = 'dispatched'
+    -- What was not started in time is left for its expiry.
+    AND (l.start_deadline_at IS NULL OR l.first_started_at IS NOT NULL OR l.start_deadline_at > clock_timestamp())
   ORDER BY l.job_id FOR UPDATE OF l
 )
 UPDATE job_live l

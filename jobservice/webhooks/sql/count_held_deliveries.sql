@@ -1,2 +1,2 @@
--- Deliveries claimed or under way. Index: delivery_held.
-SELECT count(*) AS held FROM delivery_live WHERE state <> 'pending'
+-- Deliveries claimed or under way. Index: delivery_leased.
+SELECT count(*) AS held FROM delivery_live WHERE state IN ('dispatched', 'delivering')

@@ -1,8 +1,8 @@
--- A claim whose message was lost, or a try whose worker fell silent: pending again and still due. Index: delivery_held.
+-- A claim whose message was lost, or a try whose worker fell silent: pending again and still due. Index: delivery_leased.
 -- A try that may have gone out stays counted.
 WITH dead AS MATERIALIZED (
   SELECT delivery_id FROM delivery_live
-  WHERE state <> 'pending' AND lease_until < clock_timestamp()
+  WHERE state IN ('dispatched', 'delivering') AND lease_until < clock_timestamp()
   ORDER BY delivery_id LIMIT %(limit)s
   FOR UPDATE SKIP LOCKED
 )

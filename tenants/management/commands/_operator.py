@@ -8,8 +8,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
 
-from jobservice.errors import Invalid, JobserviceError
+from jobservice.errors import Invalid, JobserviceError, KeyProviderAway
+from tenants.acting import acting_as, operator
 from tenants.boot import check_root_key
+from tenants.installation_keys import ensure_installation_keys
 
 
 class OperatorCommand(BaseCommand):
@@ -18,9 +20,13 @@ class OperatorCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             check_root_key()
-            self.act(**options)
+            ensure_installation_keys()
+            with acting_as(operator(type(self).__module__.rpartition(".")[2])):
+                self.act(**options)
         except Invalid as error:
             raise CommandError(" ".join(fault.detail for fault in error.faults), returncode=2) from None
+        except KeyProviderAway as error:
+            raise CommandError(error.cause, returncode=2) from None
         except JobserviceError as error:
             raise CommandError(error.detail, returncode=2) from None
         except Error as error:

@@ -5,8 +5,10 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from jobservice.ids import MEMBER, TENANT, show_id
+from tenants.links import invitation_url
 from tenants.management.commands._operator import OperatorCommand
-from tenants.members import INVITATION_DAYS, ROLES, invite_member
+from tenants.members import INVITATION_DAYS, invite_member
+from tenants.roles import ROLES
 from tenants.tenancy import find_tenant
 
 
@@ -33,10 +35,11 @@ class Command(OperatorCommand):
             "role": new.role,
             "may_read_payloads": new.may_read_payloads,
             "invitation": new.invitation,
+            "url": invitation_url(new.invitation),
             "expires_at": expires_at,
         }
         sentence = (
             f"{new.email} is invited to {tenant.name} as {new.role}: {shown}.\n"
-            f"The invitation, shown once and good until {expires_at}: {new.invitation}"
+            f"The invitation, shown once and good until {expires_at}: {invitation_url(new.invitation)}"
         )
         self.show(options["json"], content, sentence)

@@ -2,25 +2,25 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from tenants.management.commands._operator import OperatorCommand
 from tenants.management.commands._progress import Progress
 from tenants.root_key_rotation import Rewrapped, prepare_root_key, rotate_root_key
+from tenants.root_keys import root_key_provider
 
 
 class Command(OperatorCommand):
     help = (
-        "Add a version to the root key file and wrap every tenant's keys under it, while the service runs. "
-        "On one machine run it as it is. On several: run it with --prepare, copy the key file to every machine, and "
-        "run it again without; running processes find the new version by themselves. Cut short, run it again: it goes "
-        "on. "
-        "Old versions stay in the file, because backups of the database need them."
+        "Add a version to the root key and wrap every tenant's keys under it, while the service runs. "
+        "With Vault, or with a key file on one machine, run it as it is. With the file on several: run it with "
+        "--prepare, copy the file to every machine, and run it again without; running processes find the new version "
+        "by themselves. Cut short, run it again: it goes on. "
+        "Old versions are kept, because backups of the database need them."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--prepare", action="store_true", help="only add the version to the file, to be copied")
+        parser.add_argument("--prepare", action="store_true", help="only add the version, to be copied")
         parser.add_argument("--json", action="store_true", help="print one line of JSON")
 
     def act(self, **options: Any) -> None:
@@ -31,11 +31,7 @@ class Command(OperatorCommand):
         self._show_done(rotate_root_key(progress=progress.note), options["json"])
 
     def _show_prepared(self, version: int, as_json: bool) -> None:
-        sentence = (
-            f"Version {version} of the root key is in {settings.ENVIRONMENT.root_key_file} and not in use yet.\n"
-            "Copy the file to every machine, then run `manage.py rotate_root_key`."
-        )
-        self.show(as_json, {"root_key_version": version, "prepared": True}, sentence)
+        self.show(as_json, {"root_key_version": version, "prepared": True}, root_key_provider().tell_prepared(version))
 
     def _show_done(self, done: Rewrapped, as_json: bool) -> None:
         content = {
@@ -47,8 +43,7 @@ class Command(OperatorCommand):
         rest = f"{done.remaining} could not be opened and remain as they are" if done.remaining else "none remain"
         sentence = (
             f"{done.rewrapped} keys were wrapped anew under version {done.version} of the root key; under older "
-            f"versions {rest}.\nBack the key file up, apart from the database. The older versions stay in it: backups "
-            "of the database need them."
+            f"versions {rest}.\n{root_key_provider().tell_rotated()}"
         )
         self.show(as_json, content, sentence)
         if done.remaining:

@@ -26,6 +26,8 @@ from workers.doctor.report import decide_exit_status, show_text
 from workers.supervisor.embedded_valkey import EmbeddedValkey
 from workers.supervisor.folders import make_runtime_folder, remove_runtime_folder
 
+pytestmark = pytest.mark.deep
+
 
 @pytest.fixture(scope="module")
 def broker_url() -> Iterator[str]:
@@ -114,6 +116,35 @@ def test_text_has_one_line_per_check_and_no_password(service: Service) -> None:
     assert [line.split()[1] for line in lines] == list(CHECKS)
     assert {line.split()[0] for line in lines} <= {"ok", "warning", "problem"}
     assert not [url for url in service.urls.values() if url.split("@")[0].rpartition(":")[2] in output.getvalue()]
+
+
+def test_what_is_found_is_kept_only_when_that_is_wanted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Any] = []
+    told: list[str] = []
+
+    def look(reader: RoleReader) -> Any:
+        told.append("examined")
+        return examine(reader)
+
+    def read_clock() -> str:
+        told.append("clock read")
+        return "then"
+
+    def keep(findings: list[Any], *, begun_at: str) -> None:
+        kept.append(findings)
+        told.append(f"kept as of {begun_at}")
+
+    command = "workers.management.commands.doctor"
+    for name, own in (("examine", look), ("read_clock", read_clock), ("keep_findings", keep)):
+        monkeypatch.setattr(f"{command}.{name}", own)
+    examine_all()
+    assert kept == []
+    output = StringIO()
+    with suppress(SystemExit):
+        call_command("doctor", "--json", "--keep", stdout=output)
+    assert kept == [json.loads(output.getvalue())]
+    # Wishes from after the begin stand.
+    assert told == ["examined", "clock read", "examined", "kept as of then"]
 
 
 def test_missing_processes_are_named(service: Service) -> None:

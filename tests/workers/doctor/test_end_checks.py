@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from jobservice.jobs.claims import reap_leases
+from jobservice.ids import TENANT, show_id
+from jobservice.jobs.rescue import reap_leases
 from tests.factories import Tenant, make_job
 from tests.jobs.dispatching import claim, end_lease, job_uuid, outcome_of, record, start
 from tests.roles import as_role
+from tests.tenants.commands import run
 from tests.workers.doctor.reading import find, write
 
 pytestmark = pytest.mark.django_db
-CHECKS = ("live-jobs", "unfinished-jobs", "terminal-events", "attempts", "event-deliveries", "live-deliveries")
+CHECKS = (
+    "live-jobs",
+    "unfinished-jobs",
+    "terminal-events",
+    "attempts",
+    "unique-keys",
+    "quotas",
+    "event-deliveries",
+    "live-deliveries",
+)
 KEEP_LIVE = "CREATE TEMPORARY TABLE kept ON COMMIT DROP AS SELECT * FROM job_live"
 KEEP_EVENT = "CREATE TEMPORARY TABLE kept ON COMMIT DROP AS SELECT * FROM event"
 
@@ -37,6 +50,75 @@ def test_jobs_in_every_part_of_their_life_are_no_fault(tenant: Tenant) -> None:
     make_job(tenant)
     make_job(tenant, delay_seconds=10)
     assert {name: find(name).status for name in CHECKS} == dict.fromkeys(CHECKS, "ok")
+
+
+def test_unique_keys_in_every_part_of_their_life_are_no_fault(tenant: Tenant) -> None:
+    finish(tenant, unique={"key": "over"})
+    finish(tenant, unique={"key": "period", "period_seconds": 60})
+    make_job(tenant, unique={"key": "started", "while": "waiting"})
+    start(claim())
+    make_job(tenant, unique={"key": "waits", "while": "waiting"})
+    make_job(tenant, unique={"key": "replaced"})
+    make_job(tenant, unique={"key": "replaced", "on_conflict": "replace"})
+    assert find("unique-keys").status == "ok"
+
+
+def test_a_live_job_without_its_unique_key_is_found(tenant: Tenant) -> None:
+    job = make_job(tenant, unique={"key": "k"})
+    write("DELETE FROM unique_claim")
+    finding = find("unique-keys")
+    assert finding.status == "problem"
+    assert finding.detail.startswith("1 job live without the unique key")
+    assert job["id"] in finding.detail
+
+
+def test_a_unique_key_that_was_not_freed_is_found_and_the_fix_frees_it(tenant: Tenant, api: Any) -> None:
+    job = finish(tenant, unique={"key": "k", "period_seconds": 60})
+    write("UPDATE unique_claim SET held_while = 'unfinished'")
+    assert find("unique-keys").status == "ok"
+    write("UPDATE unique_claim SET expires_at = NULL")
+    finding = find("unique-keys")
+    assert finding.detail.startswith("1 job over or started, and still in the way of others with their unique key")
+    assert finding.detail.endswith(f"such as {job['id']}.")
+    assert finding.fix.startswith("Erase a job that is over, which frees its key")
+    assert api.delete(f"/v1/jobs/{job['id']}", key=tenant.api_key).status_code == 204
+    assert find("unique-keys").status == "ok"
+
+
+def test_a_wrong_count_of_unfinished_jobs_is_found_and_the_fix_mends_it(tenant: Tenant, other_tenant: Tenant) -> None:
+    for owner in (tenant, tenant, other_tenant):
+        make_job(owner)
+    assert find("quotas").status == "ok"
+    write(f"UPDATE tenant_usage SET open_jobs = open_jobs + 1 WHERE slot = 0 AND tenant_id = '{tenant.id}'")
+    finding = find("quotas")
+    assert finding.status == "problem"
+    shown = show_id(TENANT, tenant.id)
+    assert finding.detail == f"1 tenant with a wrong count of unfinished jobs, such as {shown}: counted 3, there are 2."
+    assert finding.fix.startswith("manage.py recount_usage")
+    run("recount_usage", tenant.name)
+    assert find("quotas").status == "ok"
+
+
+def test_limits_that_are_not_what_plan_and_own_quotas_make_are_found_and_the_fix_mends_them(tenant: Tenant) -> None:
+    run("set_plan", "pro", "running=50", "queues=null")
+    run("set_quota", tenant.name, "--plan", "pro", "running=7")
+    assert find("quotas").status == "ok"
+    for wrong in ('{"running": 50, "queues": null}', '{"running": 7}', "{}"):
+        write(f"UPDATE tenant SET quotas = '{wrong}' WHERE id = '{tenant.id}'")
+        finding = find("quotas")
+        assert finding.status == "problem"
+        assert finding.detail == (
+            f"1 tenant with other limits than its plan and its own quotas make, such as {show_id(TENANT, tenant.id)}."
+        )
+        assert finding.fix.startswith("manage.py set_quota TENANT")
+        assert run("set_quota", tenant.name) == "plan = pro\nqueues = null\nrunning = 7\n"
+        assert find("quotas").status == "ok"
+
+
+def test_jobs_that_were_never_counted_are_found(tenant: Tenant) -> None:
+    make_job(tenant)
+    write("DELETE FROM tenant_usage")
+    assert find("quotas").detail.endswith("counted 0, there are 1.")
 
 
 def test_a_live_row_of_an_ended_job_is_found(tenant: Tenant) -> None:

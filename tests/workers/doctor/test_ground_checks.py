@@ -34,6 +34,7 @@ CHECKS = (
     "private-files",
     "tenant-keys",
     "sealed-values",
+    "login-key",
 )
 
 

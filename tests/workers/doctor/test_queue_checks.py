@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
+from jobservice.jobs.cancel import cancel_job
 from tests.factories import Tenant, make_job
-from tests.jobs.dispatching import claim, end_lease, outcome_of, record, start
+from tests.jobs.dispatching import claim, end_lease, job_uuid, outcome_of, record, start
+from tests.jobs.limiting import limit_queue, limit_tenant
+from tests.jobs.throttling import put_endpoint, throttle, wait_out
+from tests.roles import as_role
 from tests.workers.doctor.reading import find, write
 
 pytestmark = pytest.mark.django_db
-CHECKS = ("leases", "time-limits", "due-jobs", "lanes", "waiting")
+CHECKS = ("leases", "time-limits", "deadlines-and-cancels", "due-jobs", "lanes", "limits", "waiting")
 
 
 def make_pending_delivery(tenant: Tenant) -> None:
@@ -60,6 +64,31 @@ def test_a_run_past_its_time_limit_is_found(tenant: Tenant) -> None:
     assert job["id"] in find("time-limits").detail
 
 
+def test_a_job_that_outlived_its_deadline_to_start_is_found(tenant: Tenant) -> None:
+    job = make_job(tenant, start_deadline_seconds=60)
+    write("UPDATE job_live SET start_deadline_at = clock_timestamp() - interval '20 seconds'")
+    assert find("deadlines-and-cancels").status == "ok", "a dispatcher looks each second, and may be busy"
+    write("UPDATE job_live SET start_deadline_at = clock_timestamp() - interval '40 seconds'")
+    finding = find("deadlines-and-cancels")
+    assert finding.status == "problem"
+    assert (
+        finding.detail == f"Jobs should be over and are not: 1 job past their deadline to start, {job['id']} for 40 s."
+    )
+
+
+def test_a_run_that_heeds_no_cancel_is_found(tenant: Tenant) -> None:
+    job = make_job(tenant)
+    start(claim())
+    with as_role("web"):
+        cancel_job(tenant.id, job_uuid(job))
+    assert find("deadlines-and-cancels").status == "ok"
+    write("UPDATE event SET at = clock_timestamp() - interval '90 seconds'")
+    finding = find("deadlines-and-cancels")
+    assert (finding.status, f"1 job asked to stop, {job['id']}" in finding.detail) == ("problem", True)
+    write("UPDATE job_live SET is_async = true")
+    assert find("deadlines-and-cancels").status == "ok", "its endpoint is told when it asks"
+
+
 def test_a_due_job_that_nobody_makes_available_is_found(tenant: Tenant) -> None:
     make_job(tenant, delay_seconds=100)
     write("UPDATE job_live SET due_at = clock_timestamp() - interval '1 minute'")
@@ -73,16 +102,77 @@ def test_a_lane_that_sleeps_over_its_job_is_found(tenant: Tenant) -> None:
     finding = find("lanes")
     assert (finding.status, "queue mail (asleep)" in finding.detail) == ("problem", True)
     claim()
-    write("UPDATE job_live SET state = 'suspended', lease_until = NULL, suspended_reason = 'test'")
+    write("UPDATE job_live SET state = 'suspended', lease_until = NULL, suspended_reason = 'type-disabled'")
     assert find("lanes").status == "ok", "an idle lane may sleep"
 
 
 def test_a_lane_blocked_past_its_time_is_found(tenant: Tenant) -> None:
     make_job(tenant)
-    write("UPDATE lane SET blocked_by = 'rate', blocked_until = clock_timestamp() + interval '1 minute'")
+    write("UPDATE lane SET blocked_by = 'queue-rate', blocked_until = clock_timestamp() + interval '1 minute'")
     assert find("lanes").status == "ok"
     write("UPDATE lane SET blocked_until = clock_timestamp() - interval '1 minute'")
     assert "(blocked)" in find("lanes").detail
+
+
+@pytest.fixture
+def quick_second_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.doctor.queue.SECOND_LOOK_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("quick_second_look")
+def test_a_limit_that_holds_is_no_fault_and_one_that_holds_back_for_nothing_is(tenant: Tenant) -> None:
+    for _ in range(3):
+        make_job(tenant, queue="mail", concurrency_key="k")
+    limit_queue(tenant, "mail", concurrency=1)
+    limit_tenant(tenant, quotas={"running": 1})
+    claim()
+    assert claim() == []
+    assert find("limits").status == "ok"
+    for wrong in (
+        "UPDATE tenant SET quotas = '{}'",
+        "UPDATE queue SET concurrency = NULL; UPDATE lane SET blocked_by = 'queue-concurrency'",
+        "UPDATE lane SET blocked_by = NULL; UPDATE queue SET key_concurrency = 2",
+    ):
+        write(wrong)
+        finding = find("limits")
+        assert (finding.status, "though there is room" in finding.detail) == ("problem", True)
+
+
+@pytest.mark.usefixtures("quick_second_look")
+def test_jobs_that_wait_for_their_endpoint_are_no_fault_unless_its_pause_is_long_over(tenant: Tenant) -> None:
+    put_endpoint(tenant)
+    throttle(tenant)
+    make_job(tenant, type="work.do", queue="mail", concurrency_key="k")
+    assert claim(pool="egress") == []
+    assert find("limits").status == "ok"
+    wait_out(60)
+    assert find("limits").status == "ok", "a dispatcher looks each second, and may be busy"
+    for wrong in (
+        "UPDATE endpoint_throttle SET let_go_at = let_go_at - interval '31 seconds'",
+        "DELETE FROM endpoint_throttle",
+    ):
+        write(wrong)
+        finding = find("limits")
+        assert (finding.status, "though there is room" in finding.detail) == ("problem", True)
+        assert "queue mail" in finding.detail
+
+
+@pytest.mark.usefixtures("quick_second_look")
+@pytest.mark.parametrize("lowered", ["tenant", "queue", "key"])
+def test_more_than_a_lowered_limit_is_a_warning(tenant: Tenant, lowered: str) -> None:
+    for _ in range(3):
+        make_job(tenant, queue="mail", concurrency_key="k")
+    limit_queue(tenant, "mail", key_concurrency=3)
+    claim()
+    match lowered:
+        case "tenant":
+            limit_tenant(tenant, quotas={"running": 2})
+        case "queue":
+            limit_queue(tenant, "mail", concurrency=2)
+        case "key":
+            limit_queue(tenant, "mail", key_concurrency=2)
+    finding = find("limits")
+    assert (finding.status, "More jobs are under way" in finding.detail) == ("warning", True)
 
 
 def test_work_that_waits_for_long_is_a_warning(tenant: Tenant) -> None:

@@ -50,7 +50,7 @@ class RunningUp:
             wrap_command(
                 [sys.executable, str(SITE / "up.py"), *behaviours], death_signal=signal.SIGKILL, account=account
             ),
-            env=clean_environment(JOBSERVICE_DATA_DIR=str(data_dir), **variables),
+            env=clean_environment(JOBSERVICE_DATA_DIR=str(data_dir), **{"JOBSERVICE_DEMO": "off", **variables}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -86,6 +86,12 @@ class RunningUp:
         for name in ("dispatcher", "egress"):
             self.await_line(f"{name} pids")
         return self
+
+    def restart(self) -> int:
+        """Ask for a rolling restart; the number of lines printed before."""
+        seen = len(self.lines)
+        self.process.send_signal(signal.SIGHUP)
+        return seen
 
     def pids_of(self, name: str) -> list[int]:
         """The stand-in and its own child, as the newest line of that program says."""

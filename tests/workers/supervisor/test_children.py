@@ -20,6 +20,11 @@ def test_the_first_restart_is_at_once_and_then_waits_double_up_to_half_a_minute(
     assert decide_backoff(failures) == seconds
 
 
+@pytest.mark.parametrize(("failures", "seconds"), [(1, 0), (2, 0.5), (3, 0.5), (10_000, 0.5)])
+def test_the_longest_wait_before_a_restart_can_be_set(failures: int, seconds: float) -> None:
+    assert decide_backoff(failures, longest_seconds=0.5) == seconds
+
+
 def test_lines_carry_the_name_and_broken_text_stays_readable() -> None:
     stream = io.BytesIO()
     log = LogStream(stream, width=4)

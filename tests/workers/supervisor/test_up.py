@@ -91,11 +91,16 @@ def test_first_start_shows_the_key_once_and_keeps_it_private(first_start: FirstS
     curl = next(line for line in up.lines if "curl -sS" in line)
     assert f'http://127.0.0.1:{up.port}/v1/jobs -H "Authorization: Bearer {key}"' in curl
     assert len([line for line in up.lines if key in line]) == 2
+    link = up.data_dir / "demo-console-link"
+    assert stat.S_IMODE(link.stat().st_mode) == 0o600
+    assert f"  Console    {link.read_text().strip()}" in up.lines
 
 
 def test_later_starts_show_no_key_and_keep_every_password(first_start: FirstStart, started: RunningUp) -> None:
     assert not [line for line in started.lines if "curl" in line or "new passwords" in line]
     assert f"  API key    of tenant demo, in {started.data_dir / 'demo-api-key'}" in started.lines
+    # Until somebody has chosen a password by it, which a stand-in never sees.
+    assert f"  Console    {(started.data_dir / 'demo-console-link').read_text().strip()}" in started.lines
     assert logins(started.data_dir) == logins(first_start.up.data_dir)
 
 
@@ -242,12 +247,50 @@ def test_nothing_survives_a_supervisor_killed_in_the_middle_of_its_start(prepare
         assert not sockets.exists()
 
 
-def test_a_failing_command_of_the_start_stops_everything_again(prepared: Path) -> None:
-    with RunningUp(prepared, REFUSE_KEYS="1") as up:
+@pytest.mark.parametrize(
+    ("status", "last_line"),
+    [("1", "`manage.py prepare` failed; its lines above say why."), ("2", "the root key is another one")],
+)
+def test_a_failing_command_of_the_start_stops_everything_again(prepared: Path, status: str, last_line: str) -> None:
+    with RunningUp(prepared, REFUSE_KEYS=status) as up:
         assert up.finish() == 2
     assert "prepare    | the root key is another one" in up.lines
-    assert up.lines[-1] == "`manage.py prepare` failed; its lines above say why."
+    assert up.lines[-1] == last_line
     assert processes_with(str(prepared)) == []
+
+
+def test_a_program_that_refuses_the_start_ends_it_with_its_sentence(prepared: Path) -> None:
+    with RunningUp(prepared, "handlers=refuses") as up:
+        assert up.finish() == 2
+    assert not [line for line in up.lines if "starts again" in line]
+    assert up.lines[-1] == "JOBSERVICE_HANDLERS: the module nope.mod cannot be imported."
+    assert processes_with(str(prepared)) == []
+
+
+def banner_of(up: RunningUp) -> list[str]:
+    up.await_line("Stop  ")
+    first = next(at for at, line in enumerate(up.lines) if line.startswith("jobservice is ready at"))
+    return up.lines[first:]
+
+
+def test_the_banner_waits_for_the_workers_to_be_ready(prepared: Path) -> None:
+    with RunningUp(prepared, "handlers=slow") as up:
+        banner = banner_of(up)
+        assert "handlers   | handlers is slowly ready" in up.lines[: -len(banner)]
+        assert not [line for line in banner if "Missing" in line]
+
+
+def test_the_banner_names_who_was_not_ready_in_time(prepared: Path) -> None:
+    with RunningUp(prepared, "handlers=never-ready") as up:
+        [missing] = [line for line in banner_of(up) if "Missing" in line]
+        assert missing.startswith("  Missing    handlers: not ready yet")
+
+
+def test_a_program_that_refuses_after_the_start_is_started_again(prepared: Path) -> None:
+    with RunningUp(prepared, "handlers=refuses-later") as up:
+        up.await_ready()
+        (prepared / "greeted").touch()
+        up.await_line(r"handlers ended \(exit status 2\); it starts again now$")
 
 
 def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
@@ -267,3 +310,29 @@ def test_a_folder_closed_to_this_user_is_named(tmp_path: Path, account: Account 
         "run as the user that owns it, or name another folder.",
         "\n".join(up.lines),
     )
+
+
+def test_the_fill_of_a_first_start_runs_beside_everything_and_is_not_started_again(tmp_path: Path) -> None:
+    with RunningUp(tmp_path / "var", JOBSERVICE_DEMO="on") as up:
+        up.await_ready()
+        pid = int(up.await_line(r"fill_demo +\| fill pid (\d+)")[1])
+        assert (up.data_dir / "demo-fill").exists()
+        os.kill(pid, signal.SIGKILL)
+        assert await_end([pid]) == []
+        # Whoever is killed after it is started again, and it still is not.
+        killed = up.pids_of("egress")[0]
+        seen = len(up.lines)
+        os.kill(killed, signal.SIGKILL)
+        up.await_line("egress pids", since=seen)
+        assert not [line for line in up.lines[seen:] if line.startswith("fill_demo")]
+    with RunningUp(up.data_dir, JOBSERVICE_DEMO="on") as up:
+        pid = int(up.await_line(r"fill_demo +\| fill pid (\d+)")[1])
+        up.process.send_signal(signal.SIGINT)
+        assert up.finish() == 0
+        assert await_end([pid]) == []
+    with RunningUp(up.data_dir, JOBSERVICE_DEMO="off") as up:
+        up.await_ready()
+        up.process.send_signal(signal.SIGINT)
+        assert up.finish() == 0
+        assert not [line for line in up.lines if line.startswith("fill_demo")]
+        assert not (up.data_dir / "demo-fill").exists()

@@ -10,10 +10,14 @@ from django.core.management.base import BaseCommand
 from django.db import Error, transaction
 
 from jobservice.env import ConfigurationError
-from jobservice.errors import Conflict
+from jobservice.errors import Conflict, NotFound
+from tenants.links import invitation_url
+from tenants.members import invite_member, renew_invitation
 from tenants.models import Tenant
-from tenants.tenancy import create_tenant
-from workers.supervisor.first_tenant import make_first_tenant
+from tenants.redemption import find_invitation
+from tenants.tenancy import create_tenant, find_tenant
+from workers.supervisor.first_tenant import NAME, keep_first_link, make_first_tenant
+from workers.supervisor.plan import is_embedded
 from workers.supervisor.provision import keep_logins
 
 
@@ -35,6 +39,7 @@ class Command(BaseCommand):
             if renewed := keep_logins(environment):
                 self.stdout.write(f"new passwords for {', '.join(renewed)} are in {environment.connections_path}")
             _make_first_tenant()
+            keep_first_link(environment, renew=_renew_link)
         except Error as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ConfigurationError(f"DATABASE_URL: the database cannot be prepared ({reason}).") from None
@@ -44,7 +49,29 @@ def _make_first_tenant() -> None:
     try:
         with transaction.atomic():
             if not Tenant.objects.exists():
-                make_first_tenant(settings.ENVIRONMENT, make=lambda name: create_tenant(name).api_key)
+                make_first_tenant(
+                    settings.ENVIRONMENT,
+                    make=lambda name: create_tenant(name).api_key,
+                    invite=_invite_owner,
+                    fills=settings.ENVIRONMENT.demo and is_embedded(),
+                )
     except Conflict:
         # Another machine's first start made it at the same time, and keeps its key.
         return
+
+
+def _invite_owner(name: str, email: str) -> str:
+    new = invite_member(find_tenant(name).id, email=email, role="owner", may_read_payloads=True)
+    return invitation_url(new.invitation)
+
+
+def _renew_link(email: str, link: str) -> str | None:
+    """The same invitation while it is good, at the address of this start; another one when its time is over."""
+    invitation = link.rpartition("/")[2]
+    if find_invitation(invitation) is not None:
+        return invitation_url(invitation)
+    try:
+        renewed = renew_invitation(find_tenant(NAME).id, email=email)
+    except NotFound:
+        return None
+    return None if renewed is None else invitation_url(renewed)

@@ -6,6 +6,7 @@ import logging
 import os
 import warnings
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any
 
 from celery import signals
@@ -19,8 +20,10 @@ from jobservice.celery import app
 from jobservice.env import ConfigurationError
 from jobservice.handlers.registry import load_handlers
 from tenants.boot import check_boot
+from workers.consumer_watch import watch_consumer
 from workers.metrics_server import share_metrics
 from workers.tasks import message_key, take_messages
+from workers.warm_stop import WarmStop
 
 EGRESS_THREADS = 4
 
@@ -45,6 +48,7 @@ class Command(BaseCommand):
         warnings.filterwarnings("ignore", category=SecurityWarning)
         # Celery puts handlers of its own beside ours unless somebody receives this.
         signals.setup_logging.connect(_keep_our_logs, weak=False)
+        watch_consumer(app)
         options = _set_up_handlers() if pool == "handlers" else _set_up_egress()
         app.worker_main([*_common_options(pool), *options])
 
@@ -59,6 +63,7 @@ def _set_up_handlers() -> list[str]:
 
     pool = handler_pool.install()
     take_messages(jobs=pool.run_group)
+    _stop_warmly(pool.rescue)
     return ["--without-heartbeat", "-P", "prefork", "-O", "fair", "-c", str(settings.ENVIRONMENT.handler_processes)]
 
 
@@ -67,7 +72,12 @@ def _set_up_egress() -> list[str]:
 
     egress_pool.install()
     take_messages(jobs=egress_pool.admit_jobs, deliveries=egress_pool.admit_deliveries)
+    _stop_warmly(egress_pool.rescue)
     return ["--without-heartbeat", "-P", "threads", "-c", str(EGRESS_THREADS)]
+
+
+def _stop_warmly(rescue: Callable[[], None]) -> None:
+    WarmStop(grace_seconds=settings.ENVIRONMENT.stop_grace_seconds, rescue=rescue).install(app)
 
 
 def _keep_our_logs(**_: Any) -> None:

@@ -1,14 +1,31 @@
-"""Stands in for a dispatcher or worker: prints its process ids, has a child of its own, stops on TERM."""
+"""Stands in for a dispatcher or worker: prints its process ids, has a child of its own, says ready, stops on TERM.
+
+A file named after it in the data folder holds the behaviour of its later starts: a release that is worse, or slower.
+"""
 
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+from jobservice.ready import say_ready
+
 name, behaviour = sys.argv[1:3]
+release = Path(os.environ["JOBSERVICE_DATA_DIR"]) / f"{name}.release"
+if release.exists():
+    behaviour = release.read_text()
 if behaviour == "fails-at-once":
     sys.exit(3)
+if behaviour == "refuses":
+    print("a line before", file=sys.stderr)
+    sys.stderr.write("JOBSERVICE_HANDLERS: the module nope.mod cannot be imported.\n")
+    sys.exit(2)
+if behaviour == "refuses-later":
+    while not Path(os.environ["JOBSERVICE_DATA_DIR"], "greeted").exists():
+        time.sleep(0.05)
+    sys.exit(2)
 
 
 def stop(_number: int, _frame: object) -> None:
@@ -24,5 +41,10 @@ grandchild = subprocess.Popen([sys.executable, "-c", "import signal; signal.paus
 role, database_url = os.environ["JOBSERVICE_PROCESS"], os.environ.get("DATABASE_URL", "none")
 open_files = sorted(int(entry.name) for entry in Path("/proc/self/fd").iterdir() if entry.exists())
 print(f"{name} pids {os.getpid()} {grandchild.pid} role {role} owner {database_url} files {open_files}", flush=True)
+if behaviour == "slow":
+    time.sleep(2)
+    print(f"{name} is slowly ready", flush=True)
+if behaviour != "never-ready":
+    say_ready(os.environ["NOTIFY_SOCKET"])
 while True:
     signal.pause()

@@ -8,13 +8,13 @@ from workers.supervisor.plan import STOP_DISPATCHER, STOP_WEB, STOP_WORKERS, Pla
 from workers.supervisor.supervisor import run_supervisor
 
 behaviours = dict(argument.split("=") for argument in sys.argv[1:])
-programs = [Program("web", ("web.py",), "web", STOP_WEB)]
+programs = [Program("web", ("web.py",), "web", STOP_WEB, listens=True)]
 for name in ("dispatcher", "egress", *(behaviours.keys() - {"dispatcher", "egress"})):
     behaviour = behaviours.get(name, "well-behaved")
     role, order = ("dispatcher", STOP_DISPATCHER) if name == "dispatcher" else ("worker", STOP_WORKERS)
     programs.append(Program(name, ("program.py", name, behaviour), role, order))
 try:
-    plan = Plan(programs=tuple(programs), folder=Path(__file__).parent, is_durable=False)
+    plan = Plan(programs=tuple(programs), folder=Path(__file__).parent, is_durable=False, ready_seconds=5.0)
     sys.exit(run_supervisor(env.load(), plan=plan))
 except env.ConfigurationError as error:
     sys.stderr.write(f"{error}\n")

@@ -1,0 +1,61 @@
+"""The scopes that each operation of the API takes, and those that do in their place: what the code says must be this.
+
+An operation that is given away for less is a change that somebody has to write down here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+SCOPES_OF: Mapping[str, tuple[str, str]] = {
+    "DELETE v1/api-keys/<str:key_id>": ("keys:write", ""),
+    "DELETE v1/job-types/<str:name>": ("types:write", ""),
+    "DELETE v1/jobs/<str:job_id>": ("jobs:write", ""),
+    "DELETE v1/webhook-endpoints/<str:endpoint_id>": ("webhooks:write", ""),
+    "GET v1/api-keys": ("tenant:read", ""),
+    "GET v1/api-keys/<str:key_id>": ("tenant:read", ""),
+    "GET v1/audit-events": ("audit:read", ""),
+    "GET v1/bulk-actions": ("jobs:read", "webhooks:write"),
+    "GET v1/bulk-actions/<str:bulk_action_id>": ("jobs:read", "webhooks:write"),
+    "GET v1/error-groups": ("jobs:read", ""),
+    "GET v1/error-groups/<str:error_group_id>": ("jobs:read", ""),
+    "GET v1/event-types": ("webhooks:write", ""),
+    "GET v1/job-types": ("jobs:read", ""),
+    "GET v1/job-types/<str:name>": ("jobs:read", ""),
+    "GET v1/jobs": ("jobs:read", ""),
+    "GET v1/jobs/<str:job_id>": ("jobs:read", ""),
+    "GET v1/jobs/<str:job_id>/attempts": ("jobs:read", ""),
+    "GET v1/jobs/<str:job_id>/events": ("jobs:read", ""),
+    "GET v1/queues": ("jobs:read", ""),
+    "GET v1/queues/<str:queue>": ("jobs:read", ""),
+    "GET v1/signing-secrets/default": ("webhooks:write", ""),
+    "GET v1/statistics": ("jobs:read", ""),
+    "GET v1/tenant": ("tenant:read", ""),
+    "GET v1/usage": ("tenant:read", ""),
+    "GET v1/webhook-endpoints": ("webhooks:write", ""),
+    "GET v1/webhook-endpoints/<str:endpoint_id>": ("webhooks:write", ""),
+    "GET v1/webhook-endpoints/<str:endpoint_id>/deliveries": ("webhooks:write", ""),
+    "PATCH v1/error-groups/<str:error_group_id>": ("jobs:write", ""),
+    "PATCH v1/jobs/<str:job_id>": ("jobs:write", ""),
+    "PATCH v1/queues/<str:queue>": ("queues:write", ""),
+    "PATCH v1/webhook-endpoints/<str:endpoint_id>": ("webhooks:write", ""),
+    "POST v1/api-keys": ("keys:write", ""),
+    "POST v1/api-keys/<str:key_id>/rotate": ("keys:write", ""),
+    "POST v1/bulk-actions/<str:bulk_action_id>/abort": ("jobs:write", "webhooks:write"),
+    "POST v1/deliveries/<str:delivery_id>/retry": ("webhooks:write", ""),
+    "POST v1/job-types/<str:name>/rotate-secret": ("types:write", ""),
+    "POST v1/jobs": ("jobs:write", ""),
+    "POST v1/jobs/<str:job_id>/cancel": ("jobs:write", ""),
+    "POST v1/jobs/<str:job_id>/retry": ("jobs:write", ""),
+    "POST v1/jobs/bulk": ("jobs:write", ""),
+    "POST v1/jobs/bulk-actions": ("jobs:write", ""),
+    "POST v1/queues/<str:queue>/pause": ("queues:write", ""),
+    "POST v1/queues/<str:queue>/resume": ("queues:write", ""),
+    "POST v1/signing-secrets/default/rotate": ("webhooks:write", ""),
+    "POST v1/webhook-endpoints": ("webhooks:write", ""),
+    "POST v1/webhook-endpoints/<str:endpoint_id>/replay": ("webhooks:write", ""),
+    "POST v1/webhook-endpoints/<str:endpoint_id>/rotate-secret": ("webhooks:write", ""),
+    "POST v1/webhook-endpoints/<str:endpoint_id>/test": ("webhooks:write", ""),
+    "PUT v1/job-types/<str:name>": ("types:write", ""),
+    "PUT v1/queues/<str:queue>": ("queues:write", ""),
+}
