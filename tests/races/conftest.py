@@ -13,6 +13,7 @@ from django.db import connections
 from jobservice.jobs import store
 from tests.committed_rows import remove_committed_rows
 from tests.factories import Tenant, make_tenant
+from tests.races.falling_asleep import FallingAsleep
 from tests.roles import as_role, set_role
 
 
@@ -53,3 +54,8 @@ def race(committed: None) -> Callable[..., list[Any]]:
             return [future.result(timeout=60) for future in [threads.submit(act, call) for call in calls]]
 
     return run
+
+
+@pytest.fixture
+def falling_asleep(monkeypatch: pytest.MonkeyPatch) -> FallingAsleep:
+    return FallingAsleep(monkeypatch)

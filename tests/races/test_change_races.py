@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import pytest
-from django.db import transaction
-
 from jobservice.errors import NotFound
 from jobservice.ids import new_id
-from jobservice.jobs import lanes
 from jobservice.jobs.change import JobChange, JobNotWaiting, change_job
 from jobservice.jobs.claims import claim_jobs, stage_due_jobs
 from jobservice.jobs.erase import JobNotTerminal, erase_job
-from jobservice.jobs.lanes import deactivate_idle_lanes
 from jobservice.jobs.models import Job, JobTag, LiveJob
 from jobservice.jobs.record import record_outcomes
 from jobservice.webhooks.deliveries import start_deliveries
@@ -26,21 +20,12 @@ from jobservice.webhooks.models import Delivery, DeliveryAttempt, Event, LiveDel
 from tenants.models import Blob
 from tests.factories import Tenant, make_job
 from tests.jobs.dispatching import claim, job_uuid, live, outcome_of, record, start
-from tests.roles import set_role
+from tests.races.acting import acting
+from tests.races.falling_asleep import FallingAsleep
 
 Race = Callable[..., list[Any]]
 PUT_OFF = JobChange(delay_seconds=3600)
 ROUNDS = 25
-
-
-def acting(role: str, call: Callable[[], Any]) -> Callable[[], Any]:
-    """The call as another role than its neighbours'."""
-
-    def act() -> Any:
-        set_role(role)
-        return call()
-
-    return act
 
 
 def test_a_change_and_a_claim_never_both_have_the_job(racing_tenant: Tenant, race: Race) -> None:
@@ -101,28 +86,16 @@ def test_changes_at_once_undo_nothing_of_each_other(racing_tenant: Tenant, race:
 
 
 def test_no_job_made_available_is_left_in_a_sleeping_lane(
-    racing_tenant: Tenant, race: Race, monkeypatch: pytest.MonkeyPatch
+    racing_tenant: Tenant, race: Race, falling_asleep: FallingAsleep
 ) -> None:
-    monkeypatch.setattr(lanes, "IDLE_SECONDS", -1.0)
-    jobs = [make_job(racing_tenant, delay_seconds=3600) for _ in range(60)]
-    over = threading.Event()
-
-    def put_to_sleep() -> int:
-        count = 0
-        while not over.is_set():
-            claim_jobs("handlers", limit=100, lease_seconds=30)
-            with transaction.atomic():
-                count += deactivate_idle_lanes()
-        return count
-
-    def make_available() -> None:
-        try:
-            for job in jobs:
-                change_job(racing_tenant.id, job_uuid(job), JobChange(delay_seconds=0))
-        finally:
-            over.set()
-
-    slept, _ = race("owner", acting("dispatcher", put_to_sleep), acting("web", make_available))
+    jobs = [job_uuid(make_job(racing_tenant, delay_seconds=3600)) for _ in range(60)]
+    changes = [partial(change_job, racing_tenant.id, job_id, JobChange(delay_seconds=0)) for job_id in jobs]
+    slept, changed = race(
+        "owner",
+        acting("dispatcher", falling_asleep.put_to_sleep),
+        acting("web", falling_asleep.meanwhile, changes),
+    )
+    assert changed == 60
     assert slept > 0
     claim()
     assert set(LiveJob.objects.values_list("state", flat=True)) == {"dispatched"}

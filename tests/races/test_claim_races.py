@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
-
-import pytest
-from django.db import transaction
 
 from jobservice.crypto.message_mac import Ref
 from jobservice.ids import new_id
-from jobservice.jobs import lanes
 from jobservice.jobs.accept import accept_job
 from jobservice.jobs.claims import claim_jobs
-from jobservice.jobs.lanes import deactivate_idle_lanes
 from jobservice.jobs.leases import start_jobs
 from jobservice.jobs.models import Attempt, Job, LiveJob
 from jobservice.jobs.record import record_outcomes
 from jobservice.jobs.rescue import reap_leases
-from jobservice.statements import run_statement
 from jobservice.webhooks.models import Event
 from tests.factories import Tenant, make_job, make_submission, make_tenant
 from tests.jobs.dispatching import claim, end_lease, outcome_of, start
+from tests.races.falling_asleep import FallingAsleep
 from tests.roles import as_role
 
 Race = Callable[..., list[Any]]
@@ -106,42 +98,10 @@ def test_records_of_the_same_jobs_in_opposite_order_do_not_block_each_other(raci
 
 
 def test_no_accepted_job_is_left_in_a_lane_that_was_put_to_sleep(
-    racing_tenant: Tenant, race: Race, monkeypatch: pytest.MonkeyPatch
+    racing_tenant: Tenant, race: Race, falling_asleep: FallingAsleep
 ) -> None:
-    monkeypatch.setattr(lanes, "IDLE_SECONDS", -1.0)
-    tenant_id = racing_tenant.id
-    over, falling_asleep = threading.Event(), threading.Event()
-    run, pauses = run_statement, itertools.cycle([0.0, 0.001, 0.002, 0.003, 0.004, 0.006])
-
-    def run_slowly(path: Path, parameters: Any) -> Any:
-        if path.stem == "deactivate_lanes":
-            # Widen the gap between the first look and the sleep, and send the next accept right into it.
-            falling_asleep.set()
-            time.sleep(next(pauses))
-        return run(path, parameters)
-
-    monkeypatch.setattr(lanes, "run_statement", run_slowly)
-
-    def put_to_sleep() -> int:
-        count = 0
-        while not over.is_set():
-            claim_jobs("handlers", limit=100, lease_seconds=30)
-            with transaction.atomic():
-                count += deactivate_idle_lanes()
-        return count
-
-    def accept() -> int:
-        try:
-            for number in range(60):
-                if number % 4 == 3:
-                    assert falling_asleep.wait(timeout=30)
-                    falling_asleep.clear()
-                accept_job(tenant_id, make_submission())
-            return 60
-        finally:
-            over.set()
-
-    slept, accepted = race("owner", put_to_sleep, accept)
+    accepts = [partial(accept_job, racing_tenant.id, make_submission()) for _ in range(60)]
+    slept, accepted = race("owner", falling_asleep.put_to_sleep, partial(falling_asleep.meanwhile, accepts))
     assert accepted == 60
     assert slept > 0
     claim_all()

@@ -26,7 +26,7 @@ from jobservice.webhooks.models import Event
 from tenants.data_keys import forget_opened_keys
 from tests.factories import Tenant, make_job
 from tests.jobs.dispatching import WORKER, claim, end_lease, job_uuid, outcome_of, start
-from tests.races.test_change_races import acting
+from tests.races.acting import acting
 from tests.roles import as_role
 
 Race = Callable[..., list[Any]]

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-import pytest
-from django.db import transaction
 from django.db.models.functions import Now
 
 from jobservice.errors import NotFound
-from jobservice.jobs import lanes
 from jobservice.jobs.cancel import JobTerminal, cancel_job
 from jobservice.jobs.change import JobChange, change_job
 from jobservice.jobs.claims import claim_jobs, stage_due_jobs
 from jobservice.jobs.erase import JobNotTerminal, erase_job
-from jobservice.jobs.lanes import deactivate_idle_lanes
 from jobservice.jobs.leases import release_jobs
 from jobservice.jobs.models import Attempt, Job, Lane, LiveJob
 from jobservice.jobs.outcomes import StartedJob
@@ -28,6 +24,7 @@ from jobservice.webhooks.models import Event
 from tests.factories import Tenant, make_job
 from tests.jobs.dispatching import WORKER, claim, job_uuid, outcome_of, record, start
 from tests.races.acting import acting, asking, ends_of, state_after, told
+from tests.races.falling_asleep import FallingAsleep
 from tests.roles import as_role
 
 Race = Callable[..., list[Any]]
@@ -164,28 +161,16 @@ def test_an_old_worker_writes_nothing_over_a_job_that_is_retried(racing_tenant: 
 
 
 def test_no_retried_job_is_left_in_a_sleeping_lane(
-    racing_tenant: Tenant, race: Race, monkeypatch: pytest.MonkeyPatch
+    racing_tenant: Tenant, race: Race, falling_asleep: FallingAsleep
 ) -> None:
-    monkeypatch.setattr(lanes, "IDLE_SECONDS", -1.0)
     ids = [ended(racing_tenant)[0] for _ in range(40)]
-    over = threading.Event()
-
-    def put_to_sleep() -> int:
-        count = 0
-        while not over.is_set():
-            claim_jobs("handlers", limit=100, lease_seconds=30)
-            with transaction.atomic():
-                count += deactivate_idle_lanes()
-        return count
-
-    def retry_each() -> None:
-        try:
-            for job_id in ids:
-                retry_job(racing_tenant.id, job_id)
-        finally:
-            over.set()
-
-    slept, _ = race("owner", acting("dispatcher", put_to_sleep), acting("web", retry_each))
+    retries = [partial(retry_job, racing_tenant.id, job_id) for job_id in ids]
+    slept, retried = race(
+        "owner",
+        acting("dispatcher", falling_asleep.put_to_sleep),
+        acting("web", falling_asleep.meanwhile, retries),
+    )
+    assert retried == 40
     assert slept > 0
     claim()
     assert set(LiveJob.objects.values_list("state", flat=True)) == {"dispatched"}
