@@ -87,7 +87,8 @@ def test_a_key_that_does_not_open_is_counted_and_the_others_are_done(
     tenant: Tenant, other_tenant: Tenant, root_key_file: Path
 ) -> None:
     row = DataKey.objects.filter(tenant_id=tenant.id, purpose="data").get()
-    DataKey.objects.filter(id=row.id).update(wrapped=bytes(row.wrapped)[:-1] + b"x")
+    wrapped = bytes(row.wrapped)
+    DataKey.objects.filter(id=row.id).update(wrapped=wrapped[:-1] + bytes([wrapped[-1] ^ 1]))
     assert "Not every key" in refused("rotate_root_key", exit_code=1)
     assert DataKey.objects.exclude(id=row.id).count() == 3
     assert wrapped_versions() == {1, 2}
