@@ -27,6 +27,7 @@ from jobservice.jobs.resealing import rotate_tenant_key
 from jobservice.jobs.retry import retry_job
 from jobservice.jobs.selectors import list_jobs
 from jobservice.jobs.statistics import prune_statistics
+from tests.clock_edges import begin_within
 from tests.factories import Tenant, make_job
 from tests.jobs.dispatching import claim, end_lease, job_uuid, outcome_of, record, start
 from tests.jobs.folding import fold, run
@@ -158,6 +159,7 @@ def test_a_group_that_was_pruned_while_a_worker_knew_it_is_counted_without_its_t
 
 
 def test_runs_are_counted_by_hour(tenant: Tenant) -> None:
+    begin_within(3600)
     fail(tenant, "no", "no")
     run("UPDATE error_count SET at = at - interval '3 hours'")
     fail(tenant, "no")
