@@ -64,13 +64,16 @@ def test_a_sustained_flood_gets_the_rate_and_costs_few_statements(
 ) -> None:
     limit, processes = RequestLimit(rate=400, burst=400), (RequestLeases(), RequestLeases())
     statements = counting_statements(monkeypatch)
-    started, over = time.monotonic(), time.monotonic() + 1.5
+    started = time.monotonic()
 
     def flood(leases: RequestLeases) -> int:
-        count = 0
-        while time.monotonic() < over:
+        """For 1.5 s in which it asks: while the machine stands still, or serves others, nobody does."""
+        count, asked_seconds = 0, 0.0
+        while asked_seconds < 1.5:
+            began = time.monotonic()
             count += leases.admit(racing_tenant.id, limit).is_admitted
             time.sleep(0.0005)
+            asked_seconds += min(time.monotonic() - began, 0.005)
         return count
 
     total = sum(race("web", *[lambda leases=leases: flood(leases) for leases in processes * 3]))
@@ -110,14 +113,17 @@ def test_a_refused_process_asks_again_only_when_the_next_turn_is_there(
 ) -> None:
     limit, leases = RequestLimit(rate=2, burst=2), RequestLeases()
     statements = counting_statements(monkeypatch)
+    started = time.monotonic()
 
     def ask() -> list[bool]:
         return [leases.admit(racing_tenant.id, limit).is_admitted for _ in range(300)]
 
     (answers,) = race("web", ask)
+    turns = refill(limit, started)
     assert answers[:2] == [True, True]
-    assert sum(answers) <= 3
-    assert len(statements) <= 5
+    assert sum(answers) <= limit.burst + turns
+    # Two for the burst and one that found none left; with each further turn one that takes it and one that finds none.
+    assert len(statements) <= 3 + 2 * turns
 
 
 def test_the_wait_of_a_refusal_is_the_time_to_the_next_turn(racing_tenant: Tenant, race: Race) -> None:
