@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from jobservice.jobs import claims
+from jobservice.jobs import claims, throttles
 from jobservice.jobs.cancel import cancel_job
 from jobservice.jobs.change import JobChange, change_job
 from jobservice.jobs.erase import erase_job
@@ -23,6 +23,13 @@ from tests.jobs.throttling import let_go, not_now, put_endpoint, throttle, throt
 from tests.roles import as_role
 
 pytestmark = pytest.mark.django_db
+# From one batch to the next, in place of a second: a busy machine lets that go by between two lines.
+STEP_SECONDS = 60.0
+
+
+@pytest.fixture(autouse=True)
+def _long_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttles, "STEP_SECONDS", STEP_SECONDS)
 
 
 def claimed(limit: int = 500) -> list[Any]:
@@ -85,8 +92,8 @@ def test_what_waited_comes_back_by_rank_and_gently(endpoint: Tenant) -> None:
         # Two queues take turns; what comes of each is in order.
         assert sorted(claimed(), key=[urgent, *jobs].index) == expected
         let_go()
-        assert claimed() == [], "once a second, however many dispatchers look"
-        wait_out(1)
+        assert claimed() == [], "once in a step, however many dispatchers look"
+        wait_out(STEP_SECONDS)
     assert order == []
     assert not LiveJob.objects.filter(is_parked=True).exists()
 
@@ -98,7 +105,7 @@ def test_who_says_not_now_again_begins_with_a_few_again(endpoint: Tenant) -> Non
     wait_out(60)
     let_go()
     [first, *others] = start(claim(500, pool="egress"))
-    wait_out(1)
+    wait_out(STEP_SECONDS)
     let_go()
     record(not_now(first), *[outcome_of(job) for job in others])
     assert claimed() == [], "what was let go and not taken is held back again"
@@ -179,7 +186,7 @@ def test_after_a_put_they_go_on_as_gently(endpoint: Tenant) -> None:
     let_go()
     let_go()
     assert len(claimed()) == FIRST_BATCH
-    wait_out(1)
+    wait_out(STEP_SECONDS)
     let_go()
     assert len(claimed()) == 2 * FIRST_BATCH
 
@@ -292,8 +299,8 @@ def test_a_throttle_is_forgotten_when_it_is_over_and_nobody_waits_for_it(endpoin
     wait_out(100)
     assert forgotten() == 0, "its jobs are to come back one batch after the other"
     let_go()
-    wait_out(59)
+    wait_out(STEP_SECONDS + 45)
     assert forgotten() == 0, "nor while a claim that saw it may be under way"
-    wait_out(3)
+    wait_out(16)
     assert forgotten() == 1
     assert not EndpointThrottle.objects.exists()
