@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -54,8 +53,9 @@ def test_a_tenant_erased_in_the_middle_of_its_work_leaves_nothing_and_holds_up_n
 ) -> None:
     doomed, neighbour = make_tenant(), make_tenant()
     over, refused = threading.Event(), threading.Event()
+    under_way = doomed_submits, neighbour_submits, jobs_end = [threading.Event() for _ in range(3)]
 
-    def submit(tenant: MadeTenant, until: threading.Event) -> Callable[[], int]:
+    def submit(tenant: MadeTenant, until: threading.Event, is_under_way: threading.Event) -> Callable[[], int]:
         def run() -> int:
             count = 0
             while not until.is_set():
@@ -66,6 +66,8 @@ def test_a_tenant_erased_in_the_middle_of_its_work_leaves_nothing_and_holds_up_n
                     refused.set()
                     break
                 count += 1
+                if count == 20:
+                    is_under_way.set()
             return count
 
         return run
@@ -80,13 +82,15 @@ def test_a_tenant_erased_in_the_middle_of_its_work_leaves_nothing_and_holds_up_n
                 for job in started
             ]
             done += record_outcomes(outcomes).recorded
+            if done:
+                jobs_end.set()
             reap_leases()
             claim_deliveries(5, lease_seconds=30)
         return done
 
     def erase() -> Any:
         try:
-            time.sleep(0.5)
+            assert all(begun.wait(timeout=30) for begun in under_way)
             done = erase_tenant(doomed.id, progress=lambda _: None)
             assert refused.wait(timeout=30)
             return done
@@ -94,7 +98,12 @@ def test_a_tenant_erased_in_the_middle_of_its_work_leaves_nothing_and_holds_up_n
             over.set()
 
     doomed_jobs, neighbours_jobs, first, second, done = race(
-        "owner", submit(doomed, threading.Event()), submit(neighbour, over), work, work, erase
+        "owner",
+        submit(doomed, threading.Event(), doomed_submits),
+        submit(neighbour, over, neighbour_submits),
+        work,
+        work,
+        erase,
     )
     assert doomed_jobs > 0
     assert neighbours_jobs > 0
