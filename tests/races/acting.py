@@ -1,14 +1,16 @@
-"""What races of a job's life say often: an act as a role, whether it was refused, and the ends of a job."""
+"""What races of a job's life say often: an act as a role, whether it was refused, a job that is held, and its ends."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from django.db import connections
+from django.db import connection, connections
 
+from jobservice.database import connect_alone
 from jobservice.errors import Conflict, NotFound
 from jobservice.jobs.models import Job, LiveJob
 from jobservice.jobs.states import FINAL_STATES
@@ -54,6 +56,23 @@ def asking(call: Callable[..., Any], *arguments: Any) -> Callable[[], type[Excep
         return None
 
     return act
+
+
+@contextmanager
+def holding(job_id: UUID) -> Iterator[Callable[[], bool]]:
+    """The job is locked by another connection until the end of the block; answers whether somebody waits for it."""
+    with connect_alone() as holder, holder.transaction():
+        assert holder.execute("SELECT FROM job_live WHERE job_id = %s FOR UPDATE", [job_id]).rowcount == 1
+
+        def is_waited_for() -> bool:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND %s = ANY (pg_blocking_pids(pid)))",
+                    [holder.info.backend_pid],
+                )
+                return bool(cursor.fetchone()[0])
+
+        yield is_waited_for
 
 
 def told(job_id: UUID) -> list[str]:

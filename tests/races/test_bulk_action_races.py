@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -29,7 +31,7 @@ from tenants.context import tenant_tx
 from tests.api.bulk_actions import dying_at
 from tests.factories import Tenant, make_job, make_tenant
 from tests.jobs.dispatching import claim, job_uuid, outcome_of, record, start
-from tests.races.acting import asking
+from tests.races.acting import asking, holding
 from tests.roles import as_role, set_role
 from tests.security.web_server import running_web
 
@@ -143,14 +145,32 @@ def test_another_goes_on_where_a_runner_died(racing_tenant: Tenant, monkeypatch:
     assert (len(acts), set(acts.values())) == (10, {1})
 
 
-def test_after_an_abort_no_further_job_is_acted_on(racing_tenant: Tenant, race: Race) -> None:
+def test_after_an_abort_no_further_job_is_acted_on(
+    racing_tenant: Tenant, race: Race, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for _ in range(30):
         make_job(racing_tenant)
     action = make_action(racing_tenant, "cancel", state="available")
+    is_under_way, is_aborted = threading.Event(), threading.Event()
+    act, steps = bulk_turns._act, itertools.count(1)
+
+    def act_and_tell(*arguments: Any) -> bool:
+        """The abort comes while steps are made, and before the last of them whatever the machine does meanwhile."""
+        step = next(steps)
+        if step == 5:
+            is_under_way.set()
+        if step > 20:
+            assert is_aborted.wait(30)
+        return act(*arguments)
+
+    monkeypatch.setattr(bulk_turns, "_act", act_and_tell)
 
     def abort() -> tuple[str, int, int]:
-        time.sleep(0.05)
-        shown = abort_bulk_action(racing_tenant.id, action.id)
+        assert is_under_way.wait(30)
+        try:
+            shown = abort_bulk_action(racing_tenant.id, action.id)
+        finally:
+            is_aborted.set()
         with tenant_tx(racing_tenant.id):
             ended = Job.objects.filter(tenant_id=racing_tenant.id, final_state="cancelled").count()
         return shown["status"], shown["done"], ended
@@ -242,20 +262,18 @@ def test_a_runner_outlives_a_turn_that_fails(
 
 
 def test_a_web_process_goes_on_with_what_a_killed_one_left(racing_tenant: Tenant, tmp_path: Path, race: Race) -> None:
-    for _ in range(300):
-        make_job(racing_tenant)
+    ids = sorted(job_uuid(make_job(racing_tenant)) for _ in range(300))
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    with running_web(tmp_path / "one") as first:
+    with running_web(tmp_path / "one") as first, holding(ids[100]) as is_waited_for:
         action = make_action(racing_tenant, "cancel", type="echo")
-        _wait_until(lambda: BulkAction.objects.get(id=action.id).done >= 20)
-        # The master would replace a killed worker: both are gone at once, in the middle of a job most likely.
+        _wait_until(is_waited_for)
+        # The master would replace a killed worker: both are gone at once, in the middle of a job.
         for pid in (first.master.pid, first.worker_pid):
             os.kill(pid, signal.SIGKILL)
         first.master.wait(timeout=30)
     action.refresh_from_db()
-    left = action.done
-    assert left < 300
+    assert action.done == 100
     assert action.holder is not None
     end_leases()
     with running_web(tmp_path / "two"):
