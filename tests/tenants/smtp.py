@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-SECONDS = 20.0
+# Longer than any test waits for its client: who leaves first is the client.
+SECONDS = 60.0
 
 
 def write_certificate(folder: Path, *, address: str = "127.0.0.1") -> tuple[Path, Path]:
