@@ -35,7 +35,10 @@ def waiting(tenant: Any, job: dict[str, Any]) -> Any:
 
 def make_worker(pool: str = "handlers", *, slots: int = 4) -> Any:
     with as_role("worker"):
-        return register_worker(pool=pool, slots=slots)
+        worker_id = register_worker(pool=pool, slots=slots)
+    # Seen for longer than the machine may stand still.
+    Worker.objects.filter(id=worker_id).update(seen_at=Now() + timedelta(minutes=1))
+    return worker_id
 
 
 def can_be_dispatched(pool: str = "handlers") -> bool:

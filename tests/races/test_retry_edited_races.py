@@ -22,6 +22,12 @@ from tests.jobs.dispatching import job_uuid
 Race = Callable[..., list[Any]]
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A form that is sent again waits for as long as the machine stands still."""
+    monkeypatch.setattr(job_edit, "WAIT_SECONDS", 40.0)
+
+
 def ended_job(tenant: Tenant) -> dict[str, Any]:
     job = make_job(tenant, payload={"a": 1})
     cancel_job(tenant.id, job_uuid(job))
