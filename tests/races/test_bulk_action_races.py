@@ -235,7 +235,7 @@ def running_runner() -> Iterator[BulkRunner]:
             yield runner
         finally:
             runner.stop()
-            assert runner.join(10)
+            assert runner.join(PATIENCE_SECONDS)
 
 
 def test_a_runner_outlives_a_turn_that_fails(

@@ -170,7 +170,7 @@ def test_a_recorder_takes_the_endpoints_in_order_so_that_two_cannot_block_each_o
     with ThreadPoolExecutor(1) as threads:
         with transaction.atomic():
             EndpointThrottle.objects.select_for_update().get(type=first)
-            recorded = threads.submit(_elsewhere, "worker", lambda: record_outcomes(group).recorded)
+            recorded = threads.submit(_elsewhere, "worker", lambda: record_outcomes(group).recorded, patience="60s")
             _wait_until_blocked()
             # It waits for the first, and holds none behind it.
             EndpointThrottle.objects.select_for_update(nowait=True).get(type=last)
@@ -192,13 +192,13 @@ def _wait_until_blocked() -> None:
     raise AssertionError("nobody waits")
 
 
-def _elsewhere(role: str, act: Callable[[], Any]) -> Any:
-    """On another connection, where a wait for a lock is an error."""
+def _elsewhere(role: str, act: Callable[[], Any], *, patience: str = "5s") -> Any:
+    """On another connection, where a wait for a lock that takes longer than this is an error."""
 
     def run() -> Any:
         try:
             with connections["default"].cursor() as cursor:
-                cursor.execute("SET lock_timeout = '5s'")
+                cursor.execute(f"SET lock_timeout = '{patience}'")
             set_role(role)
             return act()
         finally:
