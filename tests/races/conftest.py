@@ -51,7 +51,7 @@ def race(committed: None) -> Callable[..., list[Any]]:
                 connections.close_all()
 
         with as_role(role), ThreadPoolExecutor(len(calls)) as threads:
-            return [future.result(timeout=60) for future in [threads.submit(act, call) for call in calls]]
+            return [future.result(timeout=100) for future in [threads.submit(act, call) for call in calls]]
 
     return run
 
