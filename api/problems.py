@@ -173,8 +173,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "invalid": ProblemType(
         422,
         "The request has invalid values",
-        "One or more fields or parameters break a rule; errors names each by a JSON pointer. A field that the contract "
-        "knows but this version cannot do yet has the code not-supported.",
+        "One or more fields or parameters break a rule; errors names each by a JSON pointer. What this version does "
+        "not do yet has the code not-supported.",
         "Correct every entry of errors and send the request again. Nothing of it was done.",
     ),
     "unknown-job-type": ProblemType(
