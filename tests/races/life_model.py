@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 CRASHES_TO_HOLD = 3
 WAITING = ("scheduled", "available", "retryable", "suspended")
 OVER = ("completed", "discarded", "cancelled")
-UNCOUNTED = ("snoozed", "released")
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,7 @@ async def _call_adhoc(job: StartedJob, request: HttpRequest, client: EgressClien
 
 
 def endpoint_request(job: StartedJob, call: EndpointCall, *, now: datetime) -> EgressRequest:
-    """The POST that asks the endpoint to run the job: api.md's `job.run`, signed by Standard Webhooks."""
+    """The POST that asks the endpoint to run the job: `job.run`, signed by Standard Webhooks."""
     deadline = show_instant(now + timedelta(seconds=job.timeout_seconds))
     shown_id = ids.show_id(ids.JOB, job.job_id)
     body = _job_run_body(job, call.payload, now=now, deadline=deadline)

@@ -18,7 +18,7 @@ STATISTICS_OPERATIONS: dict[type[ApiView], Operation] = {
         summary="Read what happened in a time",
         description="Of all jobs that the key reaches, of a queue, a type, or both. The times are moved outwards to "
         f"borders of the step, in UTC. At most {MAX_POINTS} steps. Minutes are kept for 2 days, hours for 60, days for "
-        "two years; a step is as old as the smallest of these that it is made of. A job is counted a few seconds after "
+        "two years; a step as long as the largest of these that it is made of. A job is counted a few seconds after "
         "what it counts for, and stays counted when it is erased. Quantiles are at most 12.2 % off.",
         parameters=STATISTICS_RANGE,
         answers={200: Answer("The steps, and all of them together.", ref("Statistics"), examples.tenants.STATISTICS)},
