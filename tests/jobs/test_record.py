@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection
+from django.db import InternalError, connection
 
 from jobservice.jobs.leases import release_jobs, renew_leases
 from jobservice.jobs.models import Attempt, Job, LiveJob
@@ -14,7 +14,7 @@ from tenants.blobs import open_blob
 from tenants.data_keys import forget_opened_keys
 from tenants.models import Blob, DataKey
 from tests.factories import Tenant, make_job
-from tests.jobs.dispatching import WORKER, claim, end_lease, job_uuid, live, outcome_of, record, start
+from tests.jobs.dispatching import WORKER, claim, end_lease, job_uuid, live, no_writes, outcome_of, record, start
 from tests.roles import as_role
 
 pytestmark = pytest.mark.django_db
@@ -126,6 +126,15 @@ def test_a_bad_row_hurts_itself_only(tenant: Tenant) -> None:
     assert report.recorded == 1
     assert Job.objects.get(id=job_uuid(good)).final_state == "completed"
     assert live(bad).state == "executing"
+
+
+def test_an_outcome_outlives_a_server_that_takes_no_writes_for_a_moment(tenant: Tenant) -> None:
+    job = make_job(tenant)
+    (started,) = start(claim())
+    with pytest.raises(InternalError), no_writes():
+        record(outcome_of(started))
+    assert live(job).state == "executing"
+    assert record(outcome_of(started)).recorded == 1
 
 
 def test_a_message_delivered_twice_starts_its_jobs_once(tenant: Tenant) -> None:
