@@ -93,7 +93,8 @@ class _SealedOutcome:
         try:
             is_old = any(is_outdated(blob) for blob in (self.result, self.error) if blob is not None)
             return _seal(self.outcome) if is_old else self
-        except KeyProviderAway:
+        except (SealingError, Unavailable):
+            # Raised, it would undo what its neighbours in the group came to.
             return _release(self.outcome)
 
 
