@@ -46,6 +46,9 @@ class Chore:
 def all_chores() -> list[Chore]:
     """Those of one dispatcher; several dispatchers do them side by side, which hurts nothing."""
     return [
+        # First, for the others write rows. After weeks without a dispatcher theirs would lie in the default partitions,
+        # and while a week has rows there, no partition is made for it or any later one.
+        Chore("make_partitions", 3600.0, _make_partitions),
         Chore("reap", 1.0, _reap),
         Chore("expire", 1.0, _expire),
         Chore("resume_held", 1.0, _resume_held),
@@ -57,7 +60,6 @@ def all_chores() -> list[Chore]:
         Chore("fold_statistics", FOLD_SECONDS, fold_statistics),
         Chore("show_backlog", EVERY_SECONDS, show_backlog),
         Chore("refresh_statistics", 1.0, _refresh_statistics),
-        Chore("make_partitions", 3600.0, _make_partitions),
         Chore("forget_workers", 3600.0, _forget_workers),
         Chore("prune", 60.0, _prune),
         Chore("examine", 1.0, Examination().act),

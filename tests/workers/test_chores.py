@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
-from workers.chores import Chore, do_due_chores
+from jobservice.jobs.models import Attempt
+from tests.factories import Tenant, make_job
+from tests.jobs.dispatching import claim, end_lease, start
+from tests.roles import as_role
+from workers.chores import Chore, all_chores, do_due_chores
 
 pytestmark = pytest.mark.django_db
 
@@ -43,3 +47,19 @@ def test_a_fault_that_is_no_databases_is_not_hidden() -> None:
 
     with pytest.raises(ValueError):
         do_due_chores([Chore("broken", 60.0, fail)])
+
+
+def test_a_dispatcher_that_was_away_for_weeks_makes_partitions_before_it_writes(tenant: Tenant) -> None:
+    job = make_job(tenant)
+    start(claim())
+    end_lease(job)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 'attempt_' || to_char(date_trunc('week', now() AT TIME ZONE 'UTC'), 'YYYYMMDD')")
+        (this_week,) = cursor.fetchone()
+        cursor.execute(f"DROP TABLE IF EXISTS {this_week}")
+    with as_role("dispatcher"):
+        do_due_chores([chore for chore in all_chores() if chore.name in ("make_partitions", "reap")])
+    assert Attempt.objects.get().outcome == "crashed"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT (SELECT count(*) FROM {this_week}), (SELECT count(*) FROM attempt_default)")
+        assert cursor.fetchone() == (1, 0)
