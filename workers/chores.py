@@ -32,6 +32,9 @@ from jobservice.webhooks.deliveries import RELEASE_LIMIT, reap_deliveries, relea
 from workers.backlog_gauges import EVERY_SECONDS, show_backlog
 from workers.examinations import Examination
 
+# After a failure a chore rests at least so many times as long as it took to fail.
+RESTS = 3
+
 
 @dataclass(slots=True)
 class Chore:
@@ -69,10 +72,11 @@ def all_chores() -> list[Chore]:
 def do_due_chores(chores: Iterable[Chore]) -> None:
     """Do those whose time has come."""
     for chore in chores:
-        if time.monotonic() < chore.due_at:
+        began = time.monotonic()
+        if began < chore.due_at:
             continue
         # Before the act: what fails must not be tried again at once, in place of everything else.
-        chore.due_at = time.monotonic() + chore.every_seconds
+        chore.due_at = began + chore.every_seconds
         try:
             if chore.act():
                 chore.due_at = 0.0
@@ -80,6 +84,8 @@ def do_due_chores(chores: Iterable[Chore]) -> None:
         except Error as error:
             log_event("chore_failed", level="warning", kind=chore.name, error_class=type(error).__name__)
             connection.close_if_unusable_or_obsolete()
+            # Nor when the server needed longer to give up than it rests: then nothing else would be done in between.
+            chore.due_at = max(chore.due_at, time.monotonic() + RESTS * (time.monotonic() - began))
 
 
 def _reap() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from django.db import OperationalError, connection
 
@@ -25,6 +27,23 @@ def test_a_chore_that_fails_waits_for_its_next_time_and_holds_up_no_other() -> N
     do_due_chores(chores)
     do_due_chores(chores)
     assert done == ["failed", "second"]
+
+
+def test_a_chore_that_takes_long_to_fail_leaves_most_of_the_time_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr("workers.chores.time", clock)
+    begun: list[float] = []
+
+    def fail() -> None:
+        begun.append(clock.now)
+        clock.now += 5.0  # as long as a statement may take
+        raise OperationalError
+
+    chores = [Chore("slow", 1.0, fail)]
+    while clock.now < 60.0:
+        do_due_chores(chores)
+        clock.now += 0.5  # a round of dispatching
+    assert 2 <= len(begun) <= 4
 
 
 def test_a_chore_that_has_more_to_do_is_due_at_once_and_one_that_has_not_is_not() -> None:
