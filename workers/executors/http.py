@@ -183,6 +183,7 @@ def endpoint_request(job: StartedJob, call: EndpointCall, *, now: datetime) -> E
         body=body,
         timeout_seconds=job.timeout_seconds,
         read_limit_bytes=RESULT_LIMIT_BYTES,
+        tenant=job.tenant_id,
     )
 
 
@@ -200,6 +201,7 @@ def adhoc_request(job: StartedJob, request: HttpRequest) -> EgressRequest:
         body=request.body,
         timeout_seconds=job.timeout_seconds,
         read_limit_bytes=RESULT_LIMIT_BYTES,
+        tenant=job.tenant_id,
     )
 
 
