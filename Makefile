@@ -1,7 +1,7 @@
 # The commands of the project. Each installs what it needs into .venv, from the hashed lock files, when they change.
 PYTHON ?= python3
 SEEDS ?= 1 2
-# Suites with a command of their own.
+# Suites that are run by themselves.
 OUTSIDE := $(addprefix --ignore=,tests/journeys tests/chaos tests/clients)
 BIN := .venv/bin
 RUNTIME := .venv/installed-runtime
@@ -16,7 +16,7 @@ NO_DATABASE := DATABASE_URL=postgresql://127.0.0.1:1/unused
 .PHONY: help messages run test test-deep journeys chaos chaos-short holes model egress-million check bench security format lock console-css pictures
 
 help: ## show the commands
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 run: $(RUNTIME) ## start everything; PORT=8000 and JOBSERVICE_DATA_DIR=var unless set
 	@exec $(BIN)/python manage.py up

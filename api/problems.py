@@ -67,8 +67,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "forbidden": ProblemType(
         403,
         "This key may not do that",
-        "The tenant is suspended, or the key is limited to other queues or other network addresses, or it would make a "
-        "key with more rights than its own.",
+        "The tenant is suspended, or the queues or the networks that the key is limited to do not reach so far, or it "
+        "would make a key with more rights than its own.",
         "Read the detail: use another key, queue or address, or ask the operator of the service.",
     ),
     "not-found": ProblemType(
@@ -98,8 +98,9 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "conflict": ProblemType(
         409,
         "The state of the object forbids it",
-        "The object is not in a state, or not of a kind, that allows this.",
-        "Read the object, and decide anew.",
+        "The object is not in a state, or not of a kind, that allows this; or as many bulk actions of the tenant run "
+        "as may at once.",
+        "Read the detail and the object, and decide anew.",
     ),
     "unique-conflict": ProblemType(
         409,
@@ -117,7 +118,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "job-not-terminal": ProblemType(
         409,
         "The job is not over",
-        "Only a job that is completed, discarded or cancelled can be erased.",
+        "Only a job that is completed, discarded or cancelled can be erased. To be retried it may also wait for its "
+        "next try, or be held.",
         "Wait for its end, or cancel it, and try again.",
     ),
     "job-terminal": ProblemType(
@@ -135,8 +137,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "lease-lost": ProblemType(
         409,
         "The lease is over",
-        "Somebody else has the job by now.",
-        "Stop working on the job; its result is not taken.",
+        "The run has ended already, or somebody else has the job by now.",
+        "Stop working on the job, and read it: what comes now is not taken.",
     ),
     "idempotency-key-in-use": ProblemType(
         409,
@@ -171,8 +173,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "invalid": ProblemType(
         422,
         "The request has invalid values",
-        "One or more fields or parameters break a rule; errors names each by a JSON pointer. A field that the contract "
-        "knows but this version cannot do yet has the code not-supported.",
+        "One or more fields or parameters break a rule; errors names each by a JSON pointer. What this version does "
+        "not do yet has the code not-supported.",
         "Correct every entry of errors and send the request again. Nothing of it was done.",
     ),
     "unknown-job-type": ProblemType(
@@ -196,8 +198,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "rate-limited": ProblemType(
         429,
         "Too many requests at once",
-        "The tenant sends requests faster than its limit, which RateLimit-Policy names; or too many wrong keys came "
-        "from this address.",
+        "The tenant sends requests faster than its limit, which RateLimit-Policy names; or too many wrong keys, or "
+        "wrong addresses of runs, came from this address.",
         "Send the request again after the seconds that Retry-After names, and fewer at a time.",
     ),
     "quota-exceeded": ProblemType(

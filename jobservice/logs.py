@@ -24,8 +24,8 @@ from jobservice.meters import count_event
 ALLOWED_FIELDS = frozenset({
     "event", "level", "timestamp", "logger", "request_id", "tenant_id", "job_id", "event_id", "delivery_id",
     "worker_id", "epoch", "count", "lost", "kept", "state", "outcome", "code", "status", "method", "route",
-    "duration_ms", "pid", "pool", "signal", "reason", "child", "attempt", "error_class", "delay_seconds",
-    "exit_code", "limit", "budget", "address", "executor", "kind", "wait_ms", "latency_ms",
+    "duration_ms", "pid", "pool", "reason", "child", "attempt", "error_class", "delay_seconds",
+    "exit_code", "limit", "address", "executor", "kind", "wait_ms", "latency_ms",
     "bulk_action_id", "skipped", "endpoint_id", "account_id",
 })
 # fmt: on

@@ -10,7 +10,7 @@ import json
 import re
 from collections import namedtuple
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -57,14 +57,25 @@ def _parsed(values: tuple[Any, ...], documents: list[int]) -> tuple[Any, ...] | 
     return parsed
 
 
-@lru_cache
+@cache
 def read_statement(path: Path) -> str:
     """The text of a `.sql` file without its comments, so that a `%` in a comment is no placeholder."""
     lines = path.read_text().splitlines()
     return "\n".join(line.split("--")[0].rstrip() for line in lines if line.split("--")[0].strip())
 
 
-@lru_cache
+def keep_statements(folder: Path) -> None:
+    """Read every statement of a folder now, for as long as the process lives.
+
+    Whoever deploys puts new files in the place of those that running processes came with. A process that first met a
+    statement after that, such as the one by which it gives its jobs back when it is asked to stop, would run the new
+    text with the parameters of its old code.
+    """
+    for path in folder.glob("*.sql"):
+        read_statement(path)
+
+
+@cache
 def number_parameters(text: str) -> tuple[bytes, list[str]]:
     """The text with `$1` and so on for its named parameters, as the server reads it, and the names in that order."""
     order: dict[str, int] = {}
@@ -72,6 +83,6 @@ def number_parameters(text: str) -> tuple[bytes, list[str]]:
     return numbered.replace("%%", "%").encode(), list(order)
 
 
-@lru_cache
+@cache
 def _row_type(name: str, columns: tuple[str, ...]) -> Any:
     return namedtuple(name, columns)

@@ -32,6 +32,9 @@ from jobservice.webhooks.deliveries import RELEASE_LIMIT, reap_deliveries, relea
 from workers.backlog_gauges import EVERY_SECONDS, show_backlog
 from workers.examinations import Examination
 
+# After a failure a chore rests at least so many times as long as it took to fail.
+RESTS = 3
+
 
 @dataclass(slots=True)
 class Chore:
@@ -46,6 +49,9 @@ class Chore:
 def all_chores() -> list[Chore]:
     """Those of one dispatcher; several dispatchers do them side by side, which hurts nothing."""
     return [
+        # First, for the others write rows. After weeks without a dispatcher theirs would lie in the default partitions,
+        # and while a week has rows there, no partition is made for it or any later one.
+        Chore("make_partitions", 3600.0, _make_partitions),
         Chore("reap", 1.0, _reap),
         Chore("expire", 1.0, _expire),
         Chore("resume_held", 1.0, _resume_held),
@@ -57,7 +63,6 @@ def all_chores() -> list[Chore]:
         Chore("fold_statistics", FOLD_SECONDS, fold_statistics),
         Chore("show_backlog", EVERY_SECONDS, show_backlog),
         Chore("refresh_statistics", 1.0, _refresh_statistics),
-        Chore("make_partitions", 3600.0, _make_partitions),
         Chore("forget_workers", 3600.0, _forget_workers),
         Chore("prune", 60.0, _prune),
         Chore("examine", 1.0, Examination().act),
@@ -67,10 +72,11 @@ def all_chores() -> list[Chore]:
 def do_due_chores(chores: Iterable[Chore]) -> None:
     """Do those whose time has come."""
     for chore in chores:
-        if time.monotonic() < chore.due_at:
+        began = time.monotonic()
+        if began < chore.due_at:
             continue
         # Before the act: what fails must not be tried again at once, in place of everything else.
-        chore.due_at = time.monotonic() + chore.every_seconds
+        chore.due_at = began + chore.every_seconds
         try:
             if chore.act():
                 chore.due_at = 0.0
@@ -78,6 +84,8 @@ def do_due_chores(chores: Iterable[Chore]) -> None:
         except Error as error:
             log_event("chore_failed", level="warning", kind=chore.name, error_class=type(error).__name__)
             connection.close_if_unusable_or_obsolete()
+            # Nor when the server needed longer to give up than it rests: then nothing else would be done in between.
+            chore.due_at = max(chore.due_at, time.monotonic() + RESTS * (time.monotonic() - began))
 
 
 def _reap() -> None:

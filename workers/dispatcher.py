@@ -61,6 +61,7 @@ class Dispatcher:
         self._sleep_until = 0.0
         self._claimed: deque[tuple[float, int]] = deque()
         self._gather_until = 0.0
+        self._is_broker_away = False
         self._chores = all_chores()
 
     def stop(self) -> None:
@@ -105,14 +106,14 @@ class Dispatcher:
         )
 
     def _dispatch_handlers(self, capacity: Capacity) -> int:
-        claims = claim_jobs(HANDLERS, limit=min(capacity.credits, CLAIM_LIMIT), lease_seconds=self._lease_seconds)
+        claims = claim_jobs(HANDLERS, limit=self._most(capacity), lease_seconds=self._lease_seconds)
         groups = group_for_handlers(
             claims, slots=capacity.slots, jobs_per_slot=capacity.jobs_per_slot, run_times=capacity.run_times
         )
         return self._publish(RUN_JOBS, groups, queue=HANDLERS, give_back=return_claims)
 
     def _dispatch_egress(self, capacity: Capacity) -> int:
-        claims = claim_jobs(EGRESS, limit=min(capacity.credits, CLAIM_LIMIT), lease_seconds=self._lease_seconds)
+        claims = claim_jobs(EGRESS, limit=self._most(capacity), lease_seconds=self._lease_seconds)
         groups = group_for_egress([claim.ref for claim in claims])
         return self._publish(RUN_JOBS, groups, queue=EGRESS, give_back=return_claims)
 
@@ -120,12 +121,19 @@ class Dispatcher:
         # What is claimed waits its turn at the worker behind all that was claimed before, whoever's it is: so never
         # more than a worker starts in a moment, however many slots are free.
         ahead = DELIVERIES_AHEAD * capacity.workers - min(capacity.dispatched, self._just_claimed())
-        limit = min(capacity.credits, CLAIM_LIMIT, ahead)
+        limit = min(self._most(capacity), ahead)
         refs = []
         if limit > 0 and not self._gathers_deliveries(capacity):
             refs = claim_deliveries(limit, lease_seconds=self._lease_seconds, slots=capacity.slots)
             self._note_claimed(len(refs))
         return self._publish(SEND_DELIVERIES, group_for_egress(refs), queue=EGRESS, give_back=return_deliveries)
+
+    def _most(self, capacity: Capacity) -> int:
+        """How many to claim at the most: while the broker is away one, to see whether it is back.
+
+        What is claimed in vain has used up turns, and tokens of a rate.
+        """
+        return min(capacity.credits, 1 if self._is_broker_away else CLAIM_LIMIT)
 
     def _gathers_deliveries(self, capacity: Capacity) -> bool:
         """Whether the next claim waits a little: there was a large one just now, and half of the slots have work."""
@@ -156,15 +164,21 @@ class Dispatcher:
         queue: str,
         give_back: Callable[[list[Ref]], int],
     ) -> int:
-        """Publish each group. What was not sent at all when we are stopped is given back; what failed is unknown."""
-        for sent, group in enumerate(groups):
-            if self._stop.is_set():
-                give_back([ref for rest in groups[sent:] for ref in rest])
-                return sum(len(group) for group in groups[:sent])
-            if not self._publisher.publish(task, group, queue=queue):
-                # The broker is in trouble: the lease returns these. Claim no more for a moment.
-                self._stop.wait(RECOVER_SECONDS)
-        return sum(len(group) for group in groups)
+        """Publish each group, until we are stopped or one fails; the number handed out.
+
+        What failed is unknown, and its lease returns it. What was not sent at all is given back: with the broker in
+        trouble each try takes seconds, in which nothing else is done here, neither rescue nor expiry.
+        """
+        left, is_sent = deque(groups), True
+        while left and is_sent and not self._stop.is_set():
+            is_sent = self._publisher.publish(task, left.popleft(), queue=queue)
+            self._is_broker_away = not is_sent
+        unsent = [ref for group in left for ref in group]
+        give_back(unsent)
+        if not is_sent:
+            # Claim no more for a moment.
+            self._stop.wait(RECOVER_SECONDS)
+        return sum(map(len, groups)) - len(unsent)
 
     def _wait_for_work(self) -> None:
         """Until a NOTIFY, the next due time, or the poll."""

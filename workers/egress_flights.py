@@ -15,10 +15,11 @@ from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
-from django.db import Error, InterfaceError, OperationalError, connection
+from django.db import Error, connection
 
 from jobservice.crash_points import crash_point
 from jobservice.crypto.message_mac import Ref
+from jobservice.database import is_database_away
 from jobservice.logs import log_event
 from workers.egress_work import Look, Work
 from workers.recorder import Recorder
@@ -146,10 +147,9 @@ class FlightPool(Generic[S, E]):
     def _write(self, flights: list[Flight[S, E]]) -> None:
         try:
             self._work.record([flight.ended for flight in flights if flight.ended is not None])
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception:
-            self._forget(flights)
+        except Exception as error:
+            if not is_database_away(error):
+                self._forget(flights)
             raise
         crash_point("flights.recorded")
         self._forget(flights)

@@ -68,7 +68,7 @@ class Work(Protocol[S, E]):
         """What to record when `send` was cancelled or broke; `code` says which."""
 
     def record(self, ended: Sequence[E]) -> None:
-        """Write the ends. Raises `OperationalError` or `InterfaceError` while the database is away."""
+        """Write the ends. Raises what `is_database_away` knows while the database is."""
 
     def renew(self, refs: Sequence[Ref], *, worker_id: UUID) -> Look:
         """Prolong the leases."""

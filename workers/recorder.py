@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
+from jobservice.database import is_database_away
 from jobservice.logs import log_event
 
 T = TypeVar("T")
@@ -26,8 +27,8 @@ class _Added(Generic[T]):
 class Recorder(Generic[T]):
     """`write` gets the items in order, at most `max_group` at a time, `linger_seconds` after the first was added.
 
-    While the database is away (`OperationalError`, `InterfaceError`) a group is tried again until its items are
-    `keep_seconds` old; then they are dropped, counted in the log. Any other error drops the group at once.
+    While the database is away (`is_database_away`) a group is tried again until its items are `keep_seconds` old; then
+    they are dropped, counted in the log. Any other error drops the group at once.
     """
 
     def __init__(
@@ -103,13 +104,13 @@ class Recorder(Generic[T]):
             try:
                 self._write([added.item for added in group])
                 return
-            except (OperationalError, InterfaceError) as error:
+            except Exception as error:  # noqa: BLE001 (the thread must outlive a bad item, which its lease ends)
+                if not is_database_away(error):
+                    _log_failure("record_dropped", error, count=0, lost=len(group))
+                    return
                 kept = self._still_worth(group)
                 _log_failure("record_delayed", error, count=len(kept), lost=len(group) - len(kept))
                 group = kept
-            except Exception as error:  # noqa: BLE001 (the thread must outlive a bad item, which its lease ends)
-                _log_failure("record_dropped", error, count=0, lost=len(group))
-                return
             self._pause()
 
     def _still_worth(self, group: list[_Added[T]]) -> list[_Added[T]]:

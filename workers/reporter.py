@@ -8,8 +8,9 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from django.db import Error, InterfaceError, OperationalError, connection
+from django.db import Error, connection
 
+from jobservice.database import is_database_away
 from jobservice.errors import SealingError, Unavailable
 from jobservice.handlers.job import LogLevel
 from jobservice.jobs.reports import LogLine, Progress, ReportingRun, RunLog, write_report
@@ -61,7 +62,7 @@ class RunReports:
             self._is_over = True
 
     def write(self) -> None:
-        """Write what is new. Raises `OperationalError` or `InterfaceError` when the database is away; then it stays.
+        """Write what is new. Raises what `is_database_away` knows while the database is; then it stays.
 
         What cannot be written for another reason is dropped, and so is what the run says after it was lost.
         """
@@ -71,10 +72,10 @@ class RunReports:
                 return
             try:
                 is_held = write_report(self._run, progress=progress, log=log)
-            except (OperationalError, InterfaceError):
-                self._put_back(progress, log)
-                raise
             except (Error, SealingError, Unavailable) as error:
+                if is_database_away(error):
+                    self._put_back(progress, log)
+                    raise
                 names = {"tenant_id": self._run.tenant_id, "job_id": self._run.job_id, "epoch": self._run.epoch}
                 log_event("report_dropped", level="warning", **names, error_class=type(error).__name__)
                 return
@@ -149,9 +150,9 @@ def write_reports_safely(reports: RunReports) -> bool:
     try:
         connection.close_if_unusable_or_obsolete()
         reports.write()
-    except (OperationalError, InterfaceError) as error:
-        log_event("report_delayed", level="warning", error_class=type(error).__name__)
-        return False
     except Exception as error:  # noqa: BLE001 (the thread must outlive what cannot be written)
+        if is_database_away(error):
+            log_event("report_delayed", level="warning", error_class=type(error).__name__)
+            return False
         log_event("report_dropped", level="warning", error_class=type(error).__name__)
     return True

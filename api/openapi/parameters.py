@@ -102,9 +102,13 @@ DELIVERY_FILTERS = (
     Parameter("event", {"type": "string", "enum": list(SENT_TYPES)}, "The type of their event."),
 )
 AUDIT_FILTERS = (
-    Parameter("actor", AUDIT_ID, "Who did it: the `id` of an API key, or one of `api-key`, `operator` and `service`."),
+    Parameter(
+        "actor",
+        AUDIT_ID,
+        "Who did it: the `id` of an API key or a member, or one of `api-key`, `member`, `operator` and `service`.",
+    ),
     Parameter("action", {"type": "string", "enum": list(ACTIONS)}, "What was done."),
-    Parameter("object", AUDIT_ID, "The `id` of what it was done to."),
+    Parameter("object", AUDIT_ID, "The `id` of what it was done to; of a queue or a job type its name."),
     Parameter("since", GIVEN_TIME, "Done at this time or later."),
     Parameter("until", GIVEN_TIME, "Done before this time."),
 )

@@ -115,7 +115,7 @@ _RUN: dict[str, Any] = {
                 required=False,
             ),
         ],
-        "requestBody": _request("JobRun", examples.JOB_RUN),
+        "requestBody": _request("JobRun", examples.runs.JOB_RUN),
         "responses": {
             "202": {
                 "description": "With `Job-Completion: async`, the endpoint is at work and completes the job later, by "

@@ -5,7 +5,7 @@ It verifies every request (Standard Webhooks, v1), counts the words of `payload.
 keeps the events `job.completed`, `job.discarded` and `job.cancelled`. A request that comes again is not worked twice.
 At `/later` it answers `job.run` at once, works on a thread of its own, and completes the job when it is done.
 
-    python deploy/examples/receiver.py --secret whsec_… --port 9000 [--log events.jsonl] [--requests requests.jsonl]
+    python3 deploy/examples/receiver.py --secret whsec_… --port 9000 [--log events.jsonl] [--requests requests.jsonl]
 """
 
 from __future__ import annotations

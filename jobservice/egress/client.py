@@ -25,9 +25,10 @@ from yarl import URL
 
 from jobservice.egress.answer_limits import MAX_READ_BYTES
 from jobservice.egress.failures import EgressFailed, classify_error
-from jobservice.egress.guard import Guard, GuardedConnector, SystemResolver
+from jobservice.egress.guard import Guard, GuardedConnector
 from jobservice.egress.headers import LOOP_HEADER, check_header_syntax
 from jobservice.egress.kept import IDLE_SECONDS, SendOnce, TargetRequest
+from jobservice.egress.lookups import SystemResolver, asking_tenant
 from jobservice.egress.own_inbox import is_inbox_url
 from jobservice.egress.policy import EgressPolicy, check_url, inbox_policy
 from jobservice.egress.urls import host_of, literal_address
@@ -56,6 +57,8 @@ class EgressRequest:
     read_limit_bytes: int = 64 * 1024
     # Whose connections it may use again, and leave open for the next one. None: its connection ends with the answer.
     target: UUID | None = None
+    # Whose lookup it is, if it needs one.
+    tenant: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ class EgressClient:
 
     async def _try(self, request: EgressRequest, started: float) -> EgressAnswer:
         is_looked_up = False
+        asking_tenant.set(request.tenant)
         try:
             url = self._check(request)
             is_looked_up = literal_address(host_of(url)) is None

@@ -7,17 +7,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import socket
 import ssl
-import threading
-from collections.abc import Callable
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from aiohttp import AddrInfoType, ClientConnectionResetError, ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -27,12 +22,11 @@ from aiohttp.tracing import Trace
 from jobservice.egress.addresses import Address, is_inside
 from jobservice.egress.answer_limits import LimitedAnswer
 from jobservice.egress.kept import IDLE_SECONDS, MOST_CONNECTIONS, MOST_SECONDS, TargetRequest
+from jobservice.egress.lookups import result
 from jobservice.egress.policy import LOOPBACK, EgressPolicy, check_address, is_inner_name, is_localhost
 from jobservice.errors import EgressRefused
 
 MAX_ADDRESSES = 8
-# More than requests in flight, and those who were given up: nobody waits for a thread.
-_MOST_LOOKUPS = 1000
 _LOOKUP_CACHE_SECONDS = 10
 
 _refusals: ContextVar[list[EgressRefused]] = ContextVar("egress_refusals")
@@ -63,57 +57,6 @@ class Guard:
             )
 
 
-class SystemResolver(AbstractResolver):
-    """The system's resolver, each lookup on a thread of its own, so that slow name servers hold up no other lookup.
-
-    Nothing else ends a lookup, so its thread may outlive the request, and must not keep the process from ending.
-    """
-
-    def __init__(self, *, most: int = _MOST_LOOKUPS) -> None:
-        self._room = asyncio.Semaphore(most)
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        lookup = partial(
-            socket.getaddrinfo, host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
-        )
-        await self._room.acquire()
-        loop = asyncio.get_running_loop()
-        found: asyncio.Future[list[Any]] = loop.create_future()
-        work = partial(self._look_up, lookup, found, loop)
-        try:
-            threading.Thread(target=work, name="egress-lookup", daemon=True).start()
-        except RuntimeError as error:
-            self._room.release()
-            raise OSError("no thread for a lookup") from error
-        return [_result(host, str(address[0]), port) for _, _, _, _, address in await found]
-
-    async def close(self) -> None:
-        """Lookups under way end by themselves."""
-
-    def _look_up(
-        self, lookup: Callable[[], list[Any]], found: asyncio.Future[list[Any]], loop: asyncio.AbstractEventLoop
-    ) -> None:
-        """On the lookup's thread."""
-        answer: list[Any] | Exception
-        try:
-            answer = lookup()
-        except Exception as error:  # noqa: BLE001 (whatever it is belongs to the one who asked)
-            answer = error
-        with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
-            loop.call_soon_threadsafe(self._answer, found, answer)
-
-    def _answer(self, found: asyncio.Future[list[Any]], answer: list[Any] | Exception) -> None:
-        self._room.release()
-        if found.done():
-            return
-        if isinstance(answer, Exception):
-            found.set_exception(answer)
-        else:
-            found.set_result(answer)
-
-
 class GuardedResolver(AbstractResolver):
     """Any resolver, with its whole answer judged before one address of it is used."""
 
@@ -140,7 +83,7 @@ class GuardedResolver(AbstractResolver):
     def _loopback(self, host: str, port: int) -> list[ResolveResult]:
         """The loopback addresses that are allowed; when neither is, both, for the guard to refuse."""
         allowed = [address for address in LOOPBACK if is_inside(address, self._guard.policy.allow)]
-        return [_result(host, str(address), port) for address in allowed or LOOPBACK]
+        return [result(host, str(address), port) for address in allowed or LOOPBACK]
 
 
 class GuardedConnector(TCPConnector):
@@ -221,8 +164,3 @@ class GuardedConnector(TCPConnector):
         if peer is None:
             raise ClientConnectionResetError("The connection was lost at once.")
         self._guard.check(str(peer[0]), int(peer[1]))
-
-
-def _result(host: str, address: str, port: int) -> ResolveResult:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST)

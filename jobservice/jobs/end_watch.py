@@ -1,6 +1,6 @@
 """Waiting for the end of a job, without a database connection for each who waits.
 
-1. `watch_end` takes a place and notes the job, before the caller looks whether it is over already.
+1. `watch` takes a place and notes the job, before the caller looks whether it is over already.
 2. One thread per process LISTENs on a connection of its own. At each NOTIFY, at most every 20 ms, and each second as a
    net, it looks all noted jobs up in one statement and wakes those who wait for one that is over.
 3. An end before the note is seen by the caller's look, one after it by the thread's: none is missed.

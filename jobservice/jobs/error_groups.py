@@ -5,7 +5,7 @@
 2. In the run's transaction: a group that is not there yet is inserted with its text, and the failed runs are added to
    `error_delta`, one row for each group. Nobody updates a group here, so runs that fail alike do not wait for each
    other.
-3. The dispatcher folds the deltas into groups and their counts (`error_fold.py`).
+3. The dispatcher folds the deltas into groups and their counts (`statistics.py`).
 A group is of failed runs, not of jobs: a job that fails three times is three runs. A run that was cancelled, released
 or snoozed has not failed.
 """

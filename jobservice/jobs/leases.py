@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from django.db import Error
+
 from jobservice.crash_points import crash_point
 from jobservice.crypto.message_mac import Ref
+from jobservice.database import give_back_connection
 from jobservice.jobs.outcomes import HoldReason, StartedJob
 from jobservice.jobs.runs import run_from
 from jobservice.jobs.settle import settle_without_outcome, tell_settled
@@ -35,21 +38,46 @@ def start_jobs(refs: Sequence[Ref], *, worker_id: UUID, group_id: UUID, lease_se
     The others were cancelled, taken back or already started; the message is a hint and they are simply left out.
     One transaction; `started_at` of each is the database's clock.
     """
-    with tenants_tx(ref.tenant_id for ref in refs):
-        started = run_statement(
-            _SQL / "start_jobs.sql",
-            {**_arrays(refs), "worker": worker_id, "group": group_id, "lease_seconds": lease_seconds},
-        )
-        crash_point("start.before_commit")
-        ours = {"tenants": [row.tenant_id for row in started], "jobs": [row.job_id for row in started]}
-        rows = run_statement(_SQL / "read_started_jobs.sql", ours) if started else []
-        release_started(rows)
+    try:
+        rows = _start(refs, {"worker": worker_id, "group": group_id, "lease_seconds": lease_seconds})
+    except Error:
+        _undo_start(refs, worker_id=worker_id, group_id=group_id)
+        raise
     crash_point("start.after_commit")
     jobs = {(row.job_id, row.epoch): run_from(row, sealed_payload=bytes(row.sealed_payload)) for row in rows}
     for job in jobs.values():
         _tell_started(job)
     tell_refused("start", refs, kept=jobs)
     return [jobs[key] for key in dict.fromkeys((ref.id, ref.epoch) for ref in refs) if key in jobs]
+
+
+def _start(refs: Sequence[Ref], holder: dict[str, Any]) -> list[Any]:
+    with tenants_tx(ref.tenant_id for ref in refs):
+        started = run_statement(_SQL / "start_jobs.sql", {**_arrays(refs), **holder})
+        crash_point("start.before_commit")
+        ours = {"tenants": [row.tenant_id for row in started], "jobs": [row.job_id for row in started]}
+        rows = run_statement(_SQL / "read_started_jobs.sql", ours) if started else []
+        release_started(rows)
+        return rows
+
+
+def _undo_start(refs: Sequence[Ref], *, worker_id: UUID, group_id: UUID) -> None:
+    """Give back what the server committed though its answer was lost: nobody runs it, and as a crash it would count.
+
+    Of this very start only: another one of the same message may have been told, and runs them.
+    """
+    try:
+        give_back_connection()
+        with tenants_tx(ref.tenant_id for ref in refs):
+            rows = run_statement(_SQL / "lock_executing.sql", _arrays(list(dict.fromkeys(refs))))
+            ours = [row for row in rows if (row.worker_id, row.group_id) == (worker_id, group_id)]
+            settled = settle_without_outcome(ours, kind_of=lambda _row: "released")
+    except Error as error:
+        # The leases end by themselves.
+        log_event("release_failed", level="warning", count=len(refs), error_class=type(error).__name__)
+        return
+    for item in settled:
+        tell_settled(item)
 
 
 def renew_leases(refs: Sequence[Ref], *, worker_id: UUID, lease_seconds: float) -> Renewal:

@@ -12,7 +12,7 @@ wants a pause is parked too, and comes back otherwise: see `throttles.py`.) They
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -76,6 +76,27 @@ def apply_queue_change(tenant_id: UUID, queue: str) -> None:
     unparked = run_statement(_SQL / "unpark_queue.sql", of_queue)
     free_slots(returned, available=[row.lane_id for row in (*returned, *unparked)])
     run_statement(_SQL / "open_queue.sql", of_queue)
+
+
+def change_rate(tenant_id: UUID, queue: str, *, old: Mapping[str, int] | None, new: Mapping[str, int] | None) -> None:
+    """Let the starts that a queue's bucket lacks come back at its new rate, in the transaction that changes it.
+
+    A rate that begins or ends leaves a full bucket. Call `hold_claims` before it.
+    """
+    is_kept = old is not None and new is not None
+    parameters = {
+        "tenant": tenant_id,
+        "queue": queue,
+        "old_interval_seconds": _interval_seconds(old),
+        "interval_seconds": _interval_seconds(new),
+        "most_lacking": new["burst"] if new is not None and is_kept else 0,
+    }
+    run_statement(_SQL / "change_rate.sql", parameters)
+
+
+def _interval_seconds(rate: Mapping[str, int] | None) -> float:
+    """Between two starts; of no rate it means nothing."""
+    return 1.0 if rate is None else rate["period_seconds"] / rate["limit"]
 
 
 def apply_tenant_status(tenant_id: UUID) -> None:

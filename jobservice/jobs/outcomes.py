@@ -22,7 +22,7 @@ RESULT_LIMIT_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a failed attempt is tried again; api.md's `retry` object, seconds throughout."""
+    """When a failed attempt is tried again; the API's `retry` object, seconds throughout."""
 
     strategy: Literal["exponential", "fixed"] = "exponential"
     initial_seconds: float = 5

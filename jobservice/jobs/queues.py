@@ -18,7 +18,7 @@ from jobservice.cursors import CursorScope
 from jobservice.errors import Fault, Invalid, NotFound
 from jobservice.field_checks import NAME
 from jobservice.ids import new_id
-from jobservice.jobs.limits import apply_queue_change, hold_claims
+from jobservice.jobs.limits import apply_queue_change, change_rate, hold_claims
 from jobservice.jobs.models import Queue
 from jobservice.jobs.new_queues import find_refused, hold_new_queues
 from jobservice.jobs.notifier import wake_dispatcher
@@ -105,6 +105,8 @@ def change_queue(
         if has_changed:
             hold_claims(tenant_id)
             _write(row, changes, is_new=is_new, reason=reason)
+            if row.rate != before["rate"]:
+                change_rate(tenant_id, name, old=before["rate"], new=row.rate)
             apply_queue_change(tenant_id, name)
             transaction.on_commit(wake_dispatcher)
             note_act(tenant_id, *_act(name, is_new), before=None if is_new else before, after=_settings_of(row))

@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from django.db import Error, InterfaceError, OperationalError
+from django.db import Error
 
 from jobservice.crash_points import crash_point
+from jobservice.database import is_database_away
 from jobservice.errors import KeyProviderAway, SealingError, Unavailable
 from jobservice.jobs.error_groups import SeenError, see_error
 from jobservice.jobs.outcomes import Outcome, decide_next
@@ -39,7 +40,7 @@ class RecordReport:
 
 
 def record_outcomes(outcomes: Sequence[Outcome]) -> RecordReport:
-    """Write these outcomes. Raises `django.db.OperationalError` or `InterfaceError` when the database is away."""
+    """Write these outcomes. Raises an `Error` that `is_database_away` knows while the database is."""
     if not outcomes:
         return RecordReport(0, ())
     # Of a run that is named twice, its last word.
@@ -47,9 +48,9 @@ def record_outcomes(outcomes: Sequence[Outcome]) -> RecordReport:
     crash_point("record.sealed")
     try:
         written = _record_group(sealed)
-    except (OperationalError, InterfaceError):
-        raise
     except Error as error:
+        if is_database_away(error):
+            raise
         log_event("record_group_failed", level="warning", count=len(sealed), error_class=type(error).__name__)
         written = _record_singly(sealed)
     lost = tuple(item.outcome for item in sealed if item.key not in written)
@@ -92,7 +93,8 @@ class _SealedOutcome:
         try:
             is_old = any(is_outdated(blob) for blob in (self.result, self.error) if blob is not None)
             return _seal(self.outcome) if is_old else self
-        except KeyProviderAway:
+        except (SealingError, Unavailable):
+            # Raised, it would undo what its neighbours in the group came to.
             return _release(self.outcome)
 
 
@@ -139,9 +141,9 @@ def _record_singly(sealed: Sequence[_SealedOutcome]) -> dict[Key, Settlement]:
     for item in sealed:
         try:
             written |= _record_group([item])
-        except (OperationalError, InterfaceError):
-            raise
         except Error as error:
+            if is_database_away(error):
+                raise
             # Its lease will end and the job will run again: an outcome that cannot be stored is a crash.
             log_event("record_failed", level="error", **names_of(item.outcome), error_class=type(error).__name__)
     return written

@@ -1,4 +1,4 @@
-"""A job as the world sees it: the one function that turns stored columns into api.md's object. Nothing sealed."""
+"""A job as the world sees it: the one function that turns stored columns into the API's object. Nothing sealed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def represent_job(
     deduplicated: bool = False,
     waiting: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The job of api.md without `payload`, `result` and `metadata`. The messages are opened texts; `waiting` is told of
+    """The job, but for `payload`, `result` and `metadata`. The messages are opened texts; `waiting` is told of
     one job that is read alone.
 
     Without the messages nothing sealed is in it: so it goes into events, which are stored in the clear.

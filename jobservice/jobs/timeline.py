@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,16 +17,18 @@ from jobservice.jobs.reports import LOG, PROGRESS
 from jobservice.jobs.representation import show_progress, show_time
 from jobservice.jobs.sealed_reads import find_blobs, open_error, open_report
 from jobservice.jobs.selectors import Page
+from jobservice.statements import run_statement
 from jobservice.webhooks.models import DeliveryAttempt, Event
 from tenants.context import tenant_tx
 from tenants.models import Blob
 
 WORKER = "wrk"
+_SQL = Path(__file__).resolve().parent / "sql"
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One thing that happened. `id` is the row's; entries are ordered by their time, then by it."""
+    """One thing that happened. `id` is the row's; entries are ordered by their time, then by it (list_timeline.sql)."""
 
     at: datetime
     id: UUID
@@ -62,11 +65,15 @@ def list_events(tenant_id: UUID, job_id: UUID, *, limit: int, cursor: str | None
         if job is None:
             return None
         seen = 0 if cursor is None else int.from_bytes(scope.read(cursor))
-        entries = [_accepted(job), *_read_entries(tenant_id, job_id)]
-    entries.sort(key=lambda entry: (entry.at, entry.id))
-    data = [_show_entry(entry, seq) for seq, entry in enumerate(entries, start=1)][seen : seen + limit]
-    has_more = seen + limit < len(entries)
-    return Page(data, scope.show((seen + limit).to_bytes(16)) if has_more else None)
+        wanted = {"tenant": tenant_id, "job": job_id, "accepted_at": job.created_at, "seen": seen, "limit": limit + 1}
+        page = run_statement(_SQL / "list_timeline.sql", wanted)
+        entries = _read_entries(tenant_id, job, page[:limit])
+    data = [
+        _show_entry(entries[row.kind, row.id], seq)
+        for seq, row in enumerate(page[:limit], start=seen + 1)
+        if (row.kind, row.id) in entries
+    ]
+    return Page(data, scope.show((seen + limit).to_bytes(16)) if len(page) > limit else None)
 
 
 def _sealed_in(attempt: Attempt) -> tuple[UUID | None, ...]:
@@ -101,17 +108,22 @@ def _show_entry(entry: _Entry, seq: int) -> dict[str, Any]:
     }
 
 
-def _read_entries(tenant_id: UUID, job_id: UUID) -> list[_Entry]:
-    """Attempts enter at their end: that is when their row is written, so no earlier entry changes its number."""
-    own = {"tenant_id": tenant_id, "job_id": job_id}
-    return [
-        *(_attempted(row) for row in Attempt.objects.filter(**own)),
-        *(
-            _Entry(row.at, row.id, row.type, {"job": row.job, **(row.details or {})})
-            for row in Event.objects.filter(**own)
-        ),
-        *(_delivery_attempted(row) for row in DeliveryAttempt.objects.filter(**own)),
-    ]
+def _read_entries(tenant_id: UUID, job: Any, page: Sequence[Any]) -> dict[tuple[str, UUID], _Entry]:
+    """The entries that the page names, by kind and id, as far as they are there still."""
+    named = {kind: [row.id for row in page if row.kind == kind] for kind in ("attempt", "event", "delivery")}
+    attempts = Attempt.objects.filter(tenant_id=tenant_id, id__in=named["attempt"])
+    events = Event.objects.filter(tenant_id=tenant_id, id__in=named["event"])
+    deliveries = DeliveryAttempt.objects.filter(tenant_id=tenant_id, id__in=named["delivery"])
+    return {
+        ("job", job.id): _accepted(job),
+        **{("attempt", row.id): _attempted(row) for row in attempts},
+        **{("event", row.id): _happened(row) for row in events},
+        **{("delivery", row.id): _delivery_attempted(row) for row in deliveries},
+    }
+
+
+def _happened(row: Event) -> _Entry:
+    return _Entry(row.at, row.id, row.type, {"job": row.job, **(row.details or {})})
 
 
 def _accepted(job: Any) -> _Entry:

@@ -134,12 +134,6 @@ def release_held_deliveries() -> int:
     return len(run_statement(_SQL / "release_held.sql", {"limit": RELEASE_LIMIT}))
 
 
-def count_held_deliveries() -> int:
-    """How many deliveries are claimed or under way, of all tenants. Run by the dispatcher."""
-    (row,) = run_statement(_SQL / "count_held_deliveries.sql", {})
-    return int(row.held)
-
-
 def _started(row: Any) -> StartedDelivery:
     return StartedDelivery(
         tenant_id=row.tenant_id,

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from django.db import Error, InterfaceError, OperationalError
+from django.db import Error
 
 from jobservice.crash_points import crash_point
 from jobservice.crypto.message_mac import Ref
+from jobservice.database import is_database_away
 from jobservice.errors import SealingError, Unavailable
 from jobservice.ids import ENDPOINT, new_id, show_id
 from jobservice.logs import log_event
@@ -65,15 +66,15 @@ class DeliveryReport:
 def record_deliveries(results: Sequence[DeliveryResult]) -> DeliveryReport:
     """Write these results in one transaction; a group that fails is repeated one by one.
 
-    Raises `django.db.OperationalError` or `InterfaceError` when the database is away.
+    Raises an `Error` that `is_database_away` knows while the database is.
     """
     if not results:
         return DeliveryReport(0, ())
     try:
         held = _record_group(results)
-    except (OperationalError, InterfaceError):
-        raise
     except Error as error:
+        if is_database_away(error):
+            raise
         log_event("delivery_group_failed", level="warning", count=len(results), error_class=type(error).__name__)
         held = _record_singly(results)
     lost = tuple(result.ref for result in results if result.ref not in held)
@@ -182,9 +183,9 @@ def _record_singly(results: Sequence[DeliveryResult]) -> dict[Ref, Any]:
     for result in results:
         try:
             held |= _record_group([result])
-        except (OperationalError, InterfaceError):
-            raise
         except Error as error:
+            if is_database_away(error):
+                raise
             # Its lease will end and it will be sent again.
             names = {"tenant_id": result.ref.tenant_id, "delivery_id": result.ref.id}
             log_event("delivery_record_failed", level="error", **names, error_class=type(error).__name__)

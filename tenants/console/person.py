@@ -21,7 +21,7 @@ STEP_UP_SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who uses a tenant's console, as a member of it. `stepped_up_at`: Unix seconds of the last proof."""
+    """Who uses a tenant's console, as a member of it."""
 
     account_id: UUID
     member_id: UUID
@@ -31,7 +31,6 @@ class Person:
     role: str
     may_read_payloads: bool
     is_staff: bool
-    stepped_up_at: float
     # An operator who looks at the tenant and is no member; None for members.
     visit: Visit | None = None
 
@@ -56,7 +55,6 @@ def know_person(request: HttpRequest, standing: Standing, membership: Membership
         role=membership.role,
         may_read_payloads=membership.may_read_payloads,
         is_staff=standing.is_staff,
-        stepped_up_at=_stepped_up_at(request),
         visit=visit,
     )
     if visit is None and request.session.was_touched:  # type: ignore[attr-defined]  # our own store
@@ -70,8 +68,4 @@ def show_person(request: HttpRequest) -> dict[str, Any]:
 
 def is_stepped_up(request: HttpRequest) -> bool:
     """Whether the session holds a fresh proof."""
-    return 0 <= time.time() - _stepped_up_at(request) <= STEP_UP_SECONDS
-
-
-def _stepped_up_at(request: HttpRequest) -> float:
-    return float(request.session.get(STEPPED_UP_AT) or 0)
+    return 0 <= time.time() - float(request.session.get(STEPPED_UP_AT) or 0) <= STEP_UP_SECONDS

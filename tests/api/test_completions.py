@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.db.models.functions import Now
 
 from api.wrong_keys import BURST
@@ -246,6 +247,15 @@ def test_an_extension_that_is_quicker_than_the_endpoints_answer_stays(api: Any, 
         assert renew_leases([claim_of(started)], worker_id=WORKER, lease_seconds=30).kept == {(started.job_id, 1)}
     assert hand_over(started) == 1
     assert 3580 < seconds_left(job) <= 3600
+
+
+def test_a_short_extension_takes_nothing_of_the_time_that_the_endpoint_was_told(api: Any, tenant: Tenant) -> None:
+    job, started = start_one(tenant, timeout_seconds=600)
+    # It waited for a slot before it was sent, with a deadline counted from then.
+    LiveJob.objects.update(started_at=F("started_at") - timedelta(seconds=300))
+    api.post(address(started, "/extend"), {"seconds": 60})
+    assert hand_over(started) == 1
+    assert 580 < seconds_left(job) <= 600
 
 
 def test_an_endpoint_that_extends_may_still_answer_itself(api: Any, tenant: Tenant) -> None:

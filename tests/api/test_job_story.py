@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db.models.signals import post_init
 from django.utils import timezone
 
 from jobservice import ids
@@ -122,3 +123,22 @@ def test_the_timeline_comes_in_pages_that_keep_the_numbers(api: Any, tenant: Any
     rest = api.get(f"/v1/jobs/{job['id']}/events?cursor={first['next_cursor']}", key=tenant.api_key).json()
     assert [entry["seq"] for entry in first["data"] + rest["data"]] == [1, 2, 3, 4]
     assert rest["next_cursor"] is None
+
+
+def test_a_page_of_a_long_timeline_reads_no_more_than_itself(api: Any, tenant: Any) -> None:
+    """A job that is snoozed each second has them by the hundred thousand."""
+    job = make_job(tenant)
+    for number in range(1, 9):
+        add_attempt(tenant, job, number, seconds=number)
+    read: list[Attempt] = []
+
+    def note(instance: Attempt, **_: Any) -> None:
+        read.append(instance)
+
+    post_init.connect(note, sender=Attempt)
+    try:
+        page = api.get(f"/v1/jobs/{job['id']}/events?limit=3", key=tenant.api_key).json()
+    finally:
+        post_init.disconnect(note, sender=Attempt)
+    assert [entry["seq"] for entry in page["data"]] == [1, 2, 3]
+    assert len(read) == 2

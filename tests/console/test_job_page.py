@@ -16,7 +16,6 @@ from tests.jobs.test_selectors import end, job_uuid
 pytestmark = pytest.mark.django_db
 
 ACTS = ("retry", "cancel", "run", "erase", "reveal")
-LARGE = '{"order": 12345678901234567890, "price": 1.10000000000000000001}'
 
 
 def test_a_waiting_job_says_why_it_waits(tenant: Any) -> None:

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 ROLE_ID, SECRET_ID = "role-of-a-test", "secret-of-a-test"
 _TRANSIT = re.compile(r"/v1/transit/(keys|encrypt|decrypt|rewrap)/([\w.-]+)(?:/(rotate|config))?")
-# The two policies that docs/operate.md shows, and what an operator may besides.
+# The two policies that docs/keys.md shows, and what an operator may besides.
 SERVICE = frozenset({"keys:GET", "encrypt", "decrypt"})
 OPERATOR = SERVICE | {"rotate", "config", "keys:POST", "rewrap"}
 

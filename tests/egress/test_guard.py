@@ -13,7 +13,8 @@ from aiohttp.abc import ResolveResult
 
 from jobservice.egress.client import EgressClient, EgressRequest
 from jobservice.egress.failures import EgressFailed
-from jobservice.egress.guard import Guard, GuardedConnector, SystemResolver
+from jobservice.egress.guard import Guard, GuardedConnector
+from jobservice.egress.lookups import SystemResolver
 from jobservice.egress.policy import EgressPolicy
 from jobservice.errors import EgressRefused
 from tests.egress.servers import LOCAL, FakeResolver, fixed, peer

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from jobservice.crypto.message_mac import Ref
@@ -53,3 +55,12 @@ def live(job: dict[str, Any]) -> LiveJob:
 def end_lease(job: dict[str, Any]) -> None:
     """As if the holder had been silent for longer than its lease."""
     LiveJob.objects.filter(job_id=job_uuid(job)).update(lease_until=Now() - timedelta(seconds=1))
+
+
+@contextmanager
+def no_writes() -> Iterator[None]:
+    """A transaction in which the server takes no writes, as a standby does."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL transaction_read_only = on")
+        yield

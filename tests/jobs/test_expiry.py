@@ -11,10 +11,11 @@ from django.db.models.functions import Now
 
 from jobservice.jobs.change import JobChange, change_job
 from jobservice.jobs.expiry import expire_jobs
+from jobservice.jobs.leases import release_jobs
 from jobservice.jobs.models import Job, LiveJob
 from jobservice.webhooks.models import Delivery, Event
 from tests.factories import Tenant, make_job
-from tests.jobs.dispatching import claim, job_uuid, live, outcome_of, record, start
+from tests.jobs.dispatching import WORKER, claim, job_uuid, live, outcome_of, record, start
 from tests.roles import as_role
 
 pytestmark = pytest.mark.django_db
@@ -67,6 +68,28 @@ def test_a_job_that_started_in_time_goes_on_whatever_happens_later(tenant: Tenan
     LiveJob.objects.update(state="available", available_at=F("due_at"))
     assert len(start(claim())) == 1
     assert live(job).attempt == 2
+
+
+def test_a_job_that_began_in_time_outlives_the_stop_of_its_worker(tenant: Tenant) -> None:
+    job = make_job(tenant, start_deadline_seconds=60)
+    refs = claim()
+    start(refs)
+    pass_deadline()
+    with as_role("worker"):
+        assert release_jobs(refs, worker_id=WORKER) == 1
+    assert expire() == 0
+    assert len(start(claim())) == 1
+    assert (live(job).state, live(job).attempt) == ("executing", 1)
+
+
+def test_a_job_given_back_before_its_deadline_is_still_to_begin_by_then(tenant: Tenant) -> None:
+    make_job(tenant, start_deadline_seconds=60)
+    refs = claim()
+    start(refs)
+    with as_role("worker"):
+        assert release_jobs(refs, worker_id=WORKER) == 1
+    pass_deadline()
+    assert expire() == 1
 
 
 def test_jobs_without_a_deadline_never_expire(tenant: Tenant, other_tenant: Tenant) -> None:

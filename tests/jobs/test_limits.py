@@ -17,6 +17,7 @@ from jobservice.jobs.claims import return_claims
 from jobservice.jobs.leases import release_jobs
 from jobservice.jobs.limits import Sweep, open_rated_lanes
 from jobservice.jobs.models import Lane, LiveJob, Share
+from jobservice.jobs.queues import change_queue
 from jobservice.jobs.rescue import reap_leases
 from jobservice.jobs.suspension import resume_tenant, suspend_tenant
 from tests.factories import Tenant, make_job, make_tenant
@@ -302,6 +303,55 @@ def test_a_rate_that_is_taken_away_holds_no_longer(tenant: Tenant) -> None:
     limit_queue(tenant, rate=rate(1))
     assert len(claim()) == 1
     limit_queue(tenant, rate=None)
+    assert len(claim()) == 2
+
+
+def change_the_rate(tenant: Tenant, new: dict[str, Any] | None) -> None:
+    with as_role("web"):
+        change_queue(tenant.id, "default", {"rate": new})
+
+
+def test_a_rate_that_is_raised_holds_nothing_back_in_the_terms_of_the_old_one(tenant: Tenant) -> None:
+    for _ in range(10):
+        make_job(tenant)
+    change_the_rate(tenant, rate(1, 86_400))
+    assert len(claim()) == 1
+    change_the_rate(tenant, rate(2, 86_400))
+    # One of two is used up.
+    assert len(claim()) == 1
+    assert claim() == []
+    change_the_rate(tenant, rate(1_000_000, 1))
+    assert len(claim()) == 8
+
+
+def test_a_rate_that_is_lowered_gives_no_starts_beside_those_that_were_used(tenant: Tenant) -> None:
+    for _ in range(10):
+        make_job(tenant)
+    change_the_rate(tenant, rate(5, 60))
+    assert len(claim()) == 5
+    change_the_rate(tenant, rate(4, 86_400, burst=2))
+    assert claim() == []
+    # The bucket of two is empty, so the next is due in a quarter of a day.
+    shift_bucket(seconds=21_500)
+    assert reopen_by_time() == []
+    shift_bucket(seconds=200)
+    assert len(reopen_by_time()) == 1
+
+
+def reopen_by_time() -> list[Ref]:
+    Lane.objects.filter(blocked_by="queue-rate").update(blocked_until=Now() - timedelta(seconds=1))
+    with as_role("dispatcher"):
+        open_rated_lanes()
+    return claim()
+
+
+def test_a_rate_that_is_given_anew_begins_with_its_burst(tenant: Tenant) -> None:
+    for _ in range(3):
+        make_job(tenant)
+    change_the_rate(tenant, rate(1, 86_400))
+    assert len(claim()) == 1
+    change_the_rate(tenant, None)
+    change_the_rate(tenant, rate(2, 86_400))
     assert len(claim()) == 2
 
 

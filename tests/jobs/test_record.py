@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection
+from django.db import InternalError, connection
 
+from jobservice.errors import Unavailable
+from jobservice.jobs import record as recording
 from jobservice.jobs.leases import release_jobs, renew_leases
 from jobservice.jobs.models import Attempt, Job, LiveJob
 from jobservice.jobs.rescue import reap_leases
 from jobservice.jobs.states import FINAL_STATES
 from jobservice.webhooks.models import Delivery, Event, LiveDelivery
-from tenants.blobs import open_blob
+from tenants.blobs import SealedBlob, open_blob
 from tenants.data_keys import forget_opened_keys
 from tenants.models import Blob, DataKey
 from tests.factories import Tenant, make_job
-from tests.jobs.dispatching import WORKER, claim, end_lease, job_uuid, live, outcome_of, record, start
+from tests.jobs.dispatching import WORKER, claim, end_lease, job_uuid, live, no_writes, outcome_of, record, start
 from tests.roles import as_role
 
 pytestmark = pytest.mark.django_db
@@ -128,6 +130,15 @@ def test_a_bad_row_hurts_itself_only(tenant: Tenant) -> None:
     assert live(bad).state == "executing"
 
 
+def test_an_outcome_outlives_a_server_that_takes_no_writes_for_a_moment(tenant: Tenant) -> None:
+    job = make_job(tenant)
+    (started,) = start(claim())
+    with pytest.raises(InternalError), no_writes():
+        record(outcome_of(started))
+    assert live(job).state == "executing"
+    assert record(outcome_of(started)).recorded == 1
+
+
 def test_a_message_delivered_twice_starts_its_jobs_once(tenant: Tenant) -> None:
     make_job(tenant)
     refs = claim()
@@ -179,3 +190,22 @@ def test_a_tenant_whose_key_is_gone_does_not_hold_back_its_neighbours(tenant: Te
     assert record(*[outcome_of(job) for job in started]).recorded == 1
     assert Job.objects.get(tenant_id=tenant.id).final_state == "completed"
     assert LiveJob.objects.get().tenant_id == other_tenant.id
+
+
+def test_a_key_that_goes_out_of_reach_while_a_group_is_written_hurts_its_own_run_only(
+    tenant: Tenant, other_tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_job(tenant)
+    make_job(other_tenant)
+    started = start(claim())
+
+    def look(blob: SealedBlob) -> bool:
+        if blob.tenant_id == other_tenant.id:
+            raise Unavailable("The root key file of this process is an older copy.")
+        return False
+
+    monkeypatch.setattr(recording, "is_outdated", look)
+    assert record(*[outcome_of(job) for job in started]).recorded == 2
+    assert Job.objects.get(tenant_id=tenant.id).final_state == "completed"
+    row = LiveJob.objects.get()
+    assert (row.tenant_id, row.state, row.attempt, row.crash_count) == (other_tenant.id, "available", 0, 0)

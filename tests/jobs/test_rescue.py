@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import pytest
+from django.db import OperationalError
 
 from jobservice.crypto.message_mac import Ref
+from jobservice.jobs import leases
 from jobservice.jobs.cancel import cancel_job
 from jobservice.jobs.claims import return_claims
 from jobservice.jobs.job_types import put_job_type
@@ -253,3 +258,46 @@ def test_a_message_that_names_a_job_under_two_epochs_starts_it_once(tenant: Tena
     with as_role("dispatcher"):
         return_claims(old)
     assert len(start([*old, *claim(), *old])) == 1
+
+
+@pytest.fixture
+def lost_answers(monkeypatch: pytest.MonkeyPatch) -> list[OperationalError]:
+    """Each of these is raised in place of the server's answer to a commit that was carried out."""
+    lost: list[OperationalError] = []
+    real = leases.tenants_tx
+
+    @contextmanager
+    def cut_off(tenant_ids: Iterable[UUID]) -> Iterator[None]:
+        with real(tenant_ids):
+            yield
+        if lost:
+            raise lost.pop()
+
+    monkeypatch.setattr(leases, "tenants_tx", cut_off)
+    return lost
+
+
+def test_a_start_whose_commit_was_not_answered_is_undone_and_counts_nothing(
+    tenant: Tenant, lost_answers: list[OperationalError]
+) -> None:
+    make_fragile(tenant)
+    job = make_job(tenant, type="fragile")
+    refs = claim()
+    lost_answers.append(OperationalError("the connection was lost"))
+    with pytest.raises(OperationalError):
+        start(refs)
+    row = live(job)
+    assert (row.state, row.attempt, row.crash_count, row.epoch) == ("available", 0, 0, 2)
+    assert len(start(claim())) == 1
+
+
+def test_a_start_that_was_not_answered_undoes_no_other_start_of_the_same_message(
+    tenant: Tenant, lost_answers: list[OperationalError]
+) -> None:
+    job = make_job(tenant)
+    refs = claim()
+    assert len(start(refs)) == 1
+    lost_answers.append(OperationalError("the connection was lost"))
+    with pytest.raises(OperationalError):
+        start(refs)
+    assert (live(job).state, live(job).epoch) == ("executing", 1)

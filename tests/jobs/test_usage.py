@@ -22,7 +22,6 @@ from tests.roles import as_role
 from tests.tenants.commands import refused, run
 
 pytestmark = pytest.mark.django_db
-NO_LIMITS = VolumeLimits(open_jobs=None, jobs_per_day=None, stored_bytes=None)
 
 
 def of_day(tenant: Tenant) -> int:

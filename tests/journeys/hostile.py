@@ -39,7 +39,6 @@ class Effect:
     beside_seconds: list[float] = field(repr=False)
     growth_bytes: int
     most_in_flight: int
-    hostile_requests: int
 
 
 class TimedReceiver(Receiver):
@@ -72,7 +71,7 @@ def measure_hostiles(product: Product, *, endpoints: int, seconds: float) -> Eff
             after = _resident_bytes(product)
         counts = _counts(hostiles)
         assert not receiver.refused, receiver.refused[:3]
-        return Effect(alone, beside, after - before, counts["peak"], counts["requests"])
+        return Effect(alone, beside, after - before, counts["peak"])
 
 
 def _send_jobs(product: Product, receiver: TimedReceiver, *, seconds: float) -> list[float]:

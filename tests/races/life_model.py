@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 CRASHES_TO_HOLD = 3
 WAITING = ("scheduled", "available", "retryable", "suspended")
 OVER = ("completed", "discarded", "cancelled")
-UNCOUNTED = ("snoozed", "released")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +160,11 @@ def _settle(job: Life, kind: str, *, wait: int = 0, is_permanent: bool = False, 
         back = replace(_let_go(job), epoch=job.epoch + 1, error=kind)
         return _hold(back, "crashes", job.epoch) if is_poison else replace(back, state="available")
     back = replace(_let_go(job), epoch=job.epoch + 1, attempt=job.attempt - 1)
-    return _hold(back, reason, job.epoch) if reason else replace(back, state="available", has_begun=back.attempt > 0)
+    if reason:
+        return _hold(back, reason, job.epoch)
+    # It began in time: a deadline that passed meanwhile has been met.
+    deadline = back.deadline if back.deadline is None or back.deadline > 0 else None
+    return replace(back, state="available", has_begun=back.attempt > 0, deadline=deadline)
 
 
 def _hold(job: Life, reason: str, epoch: int) -> Life:

@@ -1,4 +1,4 @@
-"""Every role against every permission: the table of console.md."""
+"""Every role against every permission: the table of docs/console.md."""
 
 from __future__ import annotations
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
-from django.db import OperationalError
+from types import SimpleNamespace
 
-from workers.chores import Chore, do_due_chores
+import pytest
+from django.db import OperationalError, connection
+
+from jobservice.jobs.models import Attempt
+from tests.factories import Tenant, make_job
+from tests.jobs.dispatching import claim, end_lease, start
+from tests.roles import as_role
+from workers.chores import Chore, all_chores, do_due_chores
 
 pytestmark = pytest.mark.django_db
 
@@ -21,6 +27,23 @@ def test_a_chore_that_fails_waits_for_its_next_time_and_holds_up_no_other() -> N
     do_due_chores(chores)
     do_due_chores(chores)
     assert done == ["failed", "second"]
+
+
+def test_a_chore_that_takes_long_to_fail_leaves_most_of_the_time_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr("workers.chores.time", clock)
+    begun: list[float] = []
+
+    def fail() -> None:
+        begun.append(clock.now)
+        clock.now += 5.0  # as long as a statement may take
+        raise OperationalError
+
+    chores = [Chore("slow", 1.0, fail)]
+    while clock.now < 60.0:
+        do_due_chores(chores)
+        clock.now += 0.5  # a round of dispatching
+    assert 2 <= len(begun) <= 4
 
 
 def test_a_chore_that_has_more_to_do_is_due_at_once_and_one_that_has_not_is_not() -> None:
@@ -43,3 +66,19 @@ def test_a_fault_that_is_no_databases_is_not_hidden() -> None:
 
     with pytest.raises(ValueError):
         do_due_chores([Chore("broken", 60.0, fail)])
+
+
+def test_a_dispatcher_that_was_away_for_weeks_makes_partitions_before_it_writes(tenant: Tenant) -> None:
+    job = make_job(tenant)
+    start(claim())
+    end_lease(job)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 'attempt_' || to_char(date_trunc('week', now() AT TIME ZONE 'UTC'), 'YYYYMMDD')")
+        (this_week,) = cursor.fetchone()
+        cursor.execute(f"DROP TABLE IF EXISTS {this_week}")
+    with as_role("dispatcher"):
+        do_due_chores([chore for chore in all_chores() if chore.name in ("make_partitions", "reap")])
+    assert Attempt.objects.get().outcome == "crashed"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT (SELECT count(*) FROM {this_week}), (SELECT count(*) FROM attempt_default)")
+        assert cursor.fetchone() == (1, 0)

@@ -99,3 +99,15 @@ def test_the_owners_link_stays_good_until_they_are_in(database: PreparedDatabase
         assert connection.execute(gone).rowcount == 1
     assert database.command("prepare").returncode == 0
     assert not path.exists()
+
+
+def test_a_database_that_was_left_alone_for_weeks_gets_its_partitions_before_anybody_writes(
+    database: PreparedDatabase,
+) -> None:
+    assert database.command("prepare").returncode == 0
+    with psycopg.connect(database.owner_url, autocommit=True) as connection:
+        name = "SELECT 'job_' || to_char(date_trunc('week', now() AT TIME ZONE 'UTC'), 'YYYYMMDD')"
+        (this_week,) = connection.execute(name).fetchone() or ("",)
+        connection.execute(f"DROP TABLE {this_week}".encode())
+        assert database.command("prepare").returncode == 0
+        assert connection.execute("SELECT to_regclass(%s)::text", [this_week]).fetchone() == (this_week,)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 
 import pytest
-from django.db import DataError, OperationalError
+from django.db import DataError, InternalError, OperationalError
+from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
 
 from workers import recorder as recorder_module
 from workers.recorder import Recorder
@@ -82,6 +83,18 @@ def test_a_group_has_a_largest_size_and_keeps_the_order(ledger: Ledger) -> None:
 
 def test_an_outcome_is_kept_while_the_database_is_away(ledger: Ledger) -> None:
     ledger.faults = [OperationalError("away")] * 3
+    recorder: Recorder[int] = Recorder(ledger.write, keep_seconds=60)
+    recorder.add(1)
+    assert recorder.flush(5)
+    assert ledger.groups == [[1]]
+    assert recorder.stop(5)
+
+
+@pytest.mark.parametrize("cause", [ReadOnlySqlTransaction, IdleInTransactionSessionTimeout])
+def test_a_server_that_takes_no_writes_for_a_moment_is_away(ledger: Ledger, cause: type[Exception]) -> None:
+    fault = InternalError()
+    fault.__cause__ = cause()
+    ledger.faults = [fault]
     recorder: Recorder[int] = Recorder(ledger.write, keep_seconds=60)
     recorder.add(1)
     assert recorder.flush(5)

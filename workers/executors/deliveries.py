@@ -148,6 +148,7 @@ def delivery_request(delivery: StartedDelivery, call: DeliveryCall, *, now: date
         timeout_seconds=TIMEOUT_SECONDS,
         read_limit_bytes=_READ_LIMIT_BYTES,
         target=delivery.endpoint_id or delivery.tenant_id,
+        tenant=delivery.tenant_id,
     )
 
 

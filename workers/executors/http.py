@@ -160,7 +160,7 @@ async def _call_adhoc(job: StartedJob, request: HttpRequest, client: EgressClien
 
 
 def endpoint_request(job: StartedJob, call: EndpointCall, *, now: datetime) -> EgressRequest:
-    """The POST that asks the endpoint to run the job: api.md's `job.run`, signed by Standard Webhooks."""
+    """The POST that asks the endpoint to run the job: `job.run`, signed by Standard Webhooks."""
     deadline = show_instant(now + timedelta(seconds=job.timeout_seconds))
     shown_id = ids.show_id(ids.JOB, job.job_id)
     body = _job_run_body(job, call.payload, now=now, deadline=deadline)
@@ -183,6 +183,7 @@ def endpoint_request(job: StartedJob, call: EndpointCall, *, now: datetime) -> E
         body=body,
         timeout_seconds=job.timeout_seconds,
         read_limit_bytes=RESULT_LIMIT_BYTES,
+        tenant=job.tenant_id,
     )
 
 
@@ -200,6 +201,7 @@ def adhoc_request(job: StartedJob, request: HttpRequest) -> EgressRequest:
         body=request.body,
         timeout_seconds=job.timeout_seconds,
         read_limit_bytes=RESULT_LIMIT_BYTES,
+        tenant=job.tenant_id,
     )
 
 

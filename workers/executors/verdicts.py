@@ -1,4 +1,4 @@
-"""What an endpoint's answer means for the job: api.md's table of the http executor, as pure functions."""
+"""What an endpoint's answer means for the job: the table of docs/api.md, as pure functions."""
 
 from __future__ import annotations
 

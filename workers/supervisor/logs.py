@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import select
 import threading
 from collections.abc import Callable
 from typing import IO
 
 LONGEST_LINE_BYTES = 64 * 1024
+# How long a reader is waited for that takes nothing: a terminal that was stopped, or a pager.
+PATIENCE_SECONDS = 1.0
+# What a pipe with any room takes whole.
+PIECE_BYTES = select.PIPE_BUF
 
 
 def _ignore(_line: bytes) -> None:
@@ -14,13 +20,17 @@ def _ignore(_line: bytes) -> None:
 
 
 class LogStream:
-    """Writes whole lines as `name | line`, from any thread. A closed reader silences it: the service goes on."""
+    """Writes whole lines as `name | line`, from any thread.
+
+    A closed reader silences it, and one that stands still costs lines, which are counted: the service goes on.
+    """
 
     def __init__(self, stream: IO[bytes], *, width: int = 10) -> None:
         self._stream = stream
         self._width = width
         self._lock = threading.Lock()
         self._is_closed = False
+        self._lost = 0
 
     def write(self, name: str, text: str) -> None:
         for line in text.splitlines():
@@ -51,7 +61,28 @@ class LogStream:
             if self._is_closed:
                 return
             try:
-                self._stream.write(content)
-                self._stream.flush()
+                if not self._put(content):
+                    self._lost += 1
             except (OSError, ValueError):
                 self._is_closed = True
+
+    def _put(self, content: bytes) -> bool:
+        """Whether all of it was written."""
+        if self._lost and self._has_room():
+            content = b"\n%d lines are missing here: nobody read them\n%s" % (self._lost, content)
+            self._lost = 0
+        for start in range(0, len(content), PIECE_BYTES):
+            if not self._has_room():
+                return False
+            self._stream.write(content[start : start + PIECE_BYTES])
+            self._stream.flush()
+        return True
+
+    def _has_room(self) -> bool:
+        """Whether a write would not wait. A reader that stood still is not waited for again, or its children would."""
+        try:
+            descriptor = self._stream.fileno()
+        except io.UnsupportedOperation:
+            return True
+        _, writable, _ = select.select([], [descriptor], [], 0.0 if self._lost else PATIENCE_SECONDS)
+        return bool(writable)

@@ -18,27 +18,29 @@ API_KEY_OPERATIONS: dict[type[ApiView], Operation] = {
         tag="API keys",
         summary="List API keys",
         parameters=PAGING,
-        answers={200: Answer("A page, the newest first.", ref("ApiKeyPage"), examples.page(examples.API_KEY))},
+        answers={200: Answer("A page, the newest first.", ref("ApiKeyPage"), examples.page(examples.tenants.API_KEY))},
     ),
     MakeApiKey: Operation(
         tag="API keys",
         summary="Make an API key",
         description="Its text is answered this once. The new key may do no more than the one that makes it.",
         parameters=(IDEMPOTENCY_KEY,),
-        body=Body("ApiKeyRequest", {"A key that submits to one queue": examples.API_KEY_REQUEST}),
-        answers={201: Answer("The key.", ref("NewApiKey"), examples.NEW_API_KEY, headers=("Location",), links=_LINKS)},
+        body=Body("ApiKeyRequest", {"A key that submits to one queue": examples.tenants.API_KEY_REQUEST}),
+        answers={
+            201: Answer("The key.", ref("NewApiKey"), examples.tenants.NEW_API_KEY, headers=("Location",), links=_LINKS)
+        },
         errors=("quota-exceeded", *IDEMPOTENCY_ERRORS),
     ),
     ReadApiKey: Operation(
         tag="API keys",
         summary="Read an API key",
-        answers={200: Answer("The key, without its text.", ref("ApiKey"), examples.API_KEY)},
+        answers={200: Answer("The key, without its text.", ref("ApiKey"), examples.tenants.API_KEY)},
     ),
     RotateApiKey: Operation(
         tag="API keys",
         summary="Replace the text of an API key",
         body=Body("RotationRequest", {"Both work for a day": {"overlap_seconds": 86_400}}, is_required=False),
-        answers={200: Answer("The key, with its new text.", ref("NewApiKey"), examples.NEW_API_KEY)},
+        answers={200: Answer("The key, with its new text.", ref("NewApiKey"), examples.tenants.NEW_API_KEY)},
         errors=("conflict",),
     ),
     RevokeApiKey: Operation(

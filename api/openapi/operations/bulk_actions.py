@@ -39,11 +39,11 @@ BULK_ACTION_OPERATIONS: dict[type[ApiView], Operation] = {
         body=Body(
             "BulkActionRequest",
             {
-                "Cancel what waits for a customer": examples.BULK_ACTION_REQUEST,
+                "Cancel what waits for a customer": examples.bulk_actions.BULK_ACTION_REQUEST,
                 "Retry what failed": {"action": "retry", "filter": {"state": "discarded", "type": "invoice.render"}},
             },
         ),
-        answers=begun_answers(examples.BULK_ACTION, examples.RUNNING_BULK_ACTION),
+        answers=begun_answers(examples.bulk_actions.BULK_ACTION, examples.bulk_actions.RUNNING_BULK_ACTION),
         errors=("conflict", *IDEMPOTENCY_ERRORS),
     ),
     ListBulkActions: Operation(
@@ -53,14 +53,16 @@ BULK_ACTION_OPERATIONS: dict[type[ApiView], Operation] = {
         "of deliveries with `webhooks:write`.",
         parameters=PAGING,
         answers={
-            200: Answer("A page, the newest first.", ref("BulkActionPage"), examples.page(examples.BULK_ACTION)),
+            200: Answer(
+                "A page, the newest first.", ref("BulkActionPage"), examples.page(examples.bulk_actions.BULK_ACTION)
+            ),
         },
     ),
     ReadBulkAction: Operation(
         tag="Jobs",
         summary="Read a bulk action",
         description="One on jobs with `jobs:read`, a replay of deliveries with `webhooks:write`.",
-        answers={200: Answer("How far it has come.", _ACTION, examples.RUNNING_BULK_ACTION)},
+        answers={200: Answer("How far it has come.", _ACTION, examples.bulk_actions.RUNNING_BULK_ACTION)},
     ),
     AbortBulkAction: Operation(
         tag="Jobs",
@@ -68,7 +70,7 @@ BULK_ACTION_OPERATIONS: dict[type[ApiView], Operation] = {
         description="Nothing further is acted on; what is done stays done. Asked again, it changes nothing. One on "
         "jobs with `jobs:write`, a replay of deliveries with `webhooks:write`.",
         body=Body("NoFields", {"Nothing to say": {}}, is_required=False),
-        answers={200: Answer("The bulk action as it is now.", _ACTION, examples.ABORTED_BULK_ACTION)},
+        answers={200: Answer("The bulk action as it is now.", _ACTION, examples.bulk_actions.ABORTED_BULK_ACTION)},
         errors=("conflict",),
     ),
 }

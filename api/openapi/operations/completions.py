@@ -20,14 +20,14 @@ COMPLETION_OPERATIONS: dict[type[ApiView], Operation] = {
         body=Body(
             "Completion",
             {
-                "The work is done": examples.COMPLETION,
-                "It failed": examples.FAILED_COMPLETION,
-                "Later": examples.SNOOZED_COMPLETION,
+                "The work is done": examples.runs.COMPLETION,
+                "It failed": examples.runs.FAILED_COMPLETION,
+                "Later": examples.runs.SNOOZED_COMPLETION,
                 "It was given up": {"outcome": "cancelled"},
             },
         ),
         answers={
-            200: Answer("The run is over.", ref("CompletedRun"), examples.COMPLETED_RUN, headers=RATE_LIMIT),
+            200: Answer("The run is over.", ref("CompletedRun"), examples.runs.COMPLETED_RUN, headers=RATE_LIMIT),
         },
         errors=_ERRORS,
     ),
@@ -36,9 +36,11 @@ COMPLETION_OPERATIONS: dict[type[ApiView], Operation] = {
         summary="Extend the lease of a run",
         description="The lease then lasts until `seconds` from now, or as long as before if that is longer: at first "
         "it is what is left of the job's `timeout_seconds`. Look at `cancel_requested` each time.",
-        body=Body("LeaseExtension", {"Ten more minutes": examples.EXTENSION}),
+        body=Body("LeaseExtension", {"Ten more minutes": examples.runs.EXTENSION}),
         answers={
-            200: Answer("The lease as it is now.", ref("ExtendedLease"), examples.EXTENDED_LEASE, headers=RATE_LIMIT),
+            200: Answer(
+                "The lease as it is now.", ref("ExtendedLease"), examples.runs.EXTENDED_LEASE, headers=RATE_LIMIT
+            ),
         },
         errors=_ERRORS,
     ),
@@ -46,7 +48,7 @@ COMPLETION_OPERATIONS: dict[type[ApiView], Operation] = {
         tag="Later ends",
         summary="Report the progress of a run",
         description="Shown as the job's `progress`, and kept with the attempt. The lease stays as it is.",
-        body=Body("ProgressReport", {"Nearly half": examples.PROGRESS_REPORT}),
+        body=Body("ProgressReport", {"Nearly half": examples.runs.PROGRESS_REPORT}),
         answers={
             200: Answer("It is noted.", ref("ProgressNoted"), {"cancel_requested": False}, headers=RATE_LIMIT),
         },

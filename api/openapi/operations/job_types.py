@@ -17,7 +17,7 @@ JOB_TYPE_OPERATIONS: dict[type[ApiView], Operation] = {
             200: Answer(
                 "A page: the tenant's own, the newest first, then those that every tenant has.",
                 ref("JobTypePage"),
-                examples.page(examples.JOB_TYPE),
+                examples.page(examples.job_types.JOB_TYPE),
             )
         },
     ),
@@ -26,7 +26,7 @@ JOB_TYPE_OPERATIONS: dict[type[ApiView], Operation] = {
         summary="Read a job type",
         parameters=(IF_CHANGED,),
         answers={
-            200: Answer("The type.", ref("JobType"), examples.JOB_TYPE, headers=("ETag",)),
+            200: Answer("The type.", ref("JobType"), examples.job_types.JOB_TYPE, headers=("ETag",)),
             304: Answer("You have it already.", headers=("ETag",)),
         },
     ),
@@ -40,14 +40,16 @@ JOB_TYPE_OPERATIONS: dict[type[ApiView], Operation] = {
         body=Body(
             "JobTypeSpec",
             {
-                "Your endpoint does the work": examples.JOB_TYPE_SPEC,
-                "It verifies with a secret of its own": examples.SIGNED_TYPE_SPEC,
-                "A handler": examples.HANDLER_SPEC,
+                "Your endpoint does the work": examples.job_types.JOB_TYPE_SPEC,
+                "It verifies with a secret of its own": examples.job_types.SIGNED_TYPE_SPEC,
+                "A handler": examples.job_types.HANDLER_SPEC,
             },
         ),
         answers={
-            200: Answer("The type was replaced.", ref("JobType"), examples.JOB_TYPE, headers=("ETag",)),
-            201: Answer("The type is new.", ref("JobType"), examples.SIGNED_TYPE, headers=("ETag", "Location")),
+            200: Answer("The type was replaced.", ref("JobType"), examples.job_types.JOB_TYPE, headers=("ETag",)),
+            201: Answer(
+                "The type is new.", ref("JobType"), examples.job_types.SIGNED_TYPE, headers=("ETag", "Location")
+            ),
         },
         errors=("conflict", "precondition-failed", "egress-refused", "quota-exceeded"),
     ),
@@ -59,7 +61,10 @@ JOB_TYPE_OPERATIONS: dict[type[ApiView], Operation] = {
         body=Body("SecretRotationRequest", {"Both sign for a day": {"overlap_seconds": 86_400}}, is_required=False),
         answers={
             200: Answer(
-                "The type, with its new secret or public key.", ref("JobType"), examples.SIGNED_TYPE, headers=("ETag",)
+                "The type, with its new secret or public key.",
+                ref("JobType"),
+                examples.job_types.SIGNED_TYPE,
+                headers=("ETag",),
             )
         },
         errors=("conflict", "no-own-secret"),

@@ -49,10 +49,10 @@ JOB_OPERATIONS: dict[type[ApiView], Operation] = {
         body=Body(
             "JobSubmission",
             {
-                "A first job": examples.ECHO,
-                "Every option": examples.SUBMISSION,
-                "An ad-hoc HTTP call": examples.HTTP_CALL,
-                "The latest of its kind": examples.LATEST_ONLY,
+                "A first job": examples.jobs.ECHO,
+                "Every option": examples.jobs.SUBMISSION,
+                "An ad-hoc HTTP call": examples.jobs.HTTP_CALL,
+                "The latest of its kind": examples.jobs.LATEST_ONLY,
             },
         ),
         answers={
@@ -66,7 +66,7 @@ JOB_OPERATIONS: dict[type[ApiView], Operation] = {
             200: Answer(
                 "Another job holds the unique key; this is it, and nothing was stored.",
                 ref("Job"),
-                examples.DEDUPLICATED_JOB,
+                examples.jobs.DEDUPLICATED_JOB,
                 headers=("Location", "Idempotent-Replayed"),
             ),
         },
@@ -79,12 +79,12 @@ JOB_OPERATIONS: dict[type[ApiView], Operation] = {
         description="In the mode `partial` a job that is refused does not hold back the others: look at the status of "
         "each entry. Their `callback_url`s are called as those of jobs that come alone.",
         parameters=(IDEMPOTENCY_KEY, TRACEPARENT),
-        body=Body("BulkSubmission", {"All or none": examples.BULK_SUBMISSION}),
+        body=Body("BulkSubmission", {"All or none": examples.jobs.BULK_SUBMISSION}),
         answers={
             200: Answer(
                 "Each job is stored, answered with the holder of its unique key or, in the mode `partial`, refused.",
                 ref("BulkResult"),
-                examples.BULK_RESULT,
+                examples.jobs.BULK_RESULT,
                 headers=("Idempotent-Replayed",),
             )
         },
@@ -101,14 +101,14 @@ JOB_OPERATIONS: dict[type[ApiView], Operation] = {
         summary="Read a job",
         parameters=(INCLUDE, PREFER_WAIT),
         answers={
-            200: Answer("The job.", ref("JobWithParts"), examples.JOB_WITH_RESULT, headers=("Preference-Applied",))
+            200: Answer("The job.", ref("JobWithParts"), examples.jobs.JOB_WITH_RESULT, headers=("Preference-Applied",))
         },
     ),
     ChangeJob: Operation(
         tag="Jobs",
         summary="Change a job that waits",
         description="Only what is given is altered, and only while no worker has been chosen for the job.",
-        body=Body("JobChange", {"Later, and less urgent": examples.JOB_CHANGE}),
+        body=Body("JobChange", {"Later, and less urgent": examples.jobs.JOB_CHANGE}),
         answers={200: Answer("The job as it is now.", ref("Job"), ACCEPTED_JOB)},
         errors=("job-not-waiting",),
     ),
@@ -125,7 +125,7 @@ JOB_OPERATIONS: dict[type[ApiView], Operation] = {
         description="A job that waits, or that no worker has started, is over at once. A run is asked to stop "
         "(`cancel_requested`), and the job is cancelled when it has, whatever the run came to.",
         body=Body("NoFields", {"Nothing to say": {}}, is_required=False),
-        answers={200: Answer("The job as it is now.", ref("Job"), examples.CANCELLED_JOB)},
+        answers={200: Answer("The job as it is now.", ref("Job"), examples.jobs.CANCELLED_JOB)},
         errors=("job-terminal",),
     ),
     RetryJob: Operation(
@@ -142,7 +142,7 @@ JOB_OPERATIONS: dict[type[ApiView], Operation] = {
         tag="Jobs",
         summary="List the attempts of a job",
         parameters=PAGING,
-        answers={200: Answer("A page, the newest first.", ref("AttemptPage"), examples.page(examples.ATTEMPT))},
+        answers={200: Answer("A page, the newest first.", ref("AttemptPage"), examples.page(examples.jobs.ATTEMPT))},
     ),
     ListJobEvents: Operation(
         tag="Jobs",
@@ -150,7 +150,9 @@ JOB_OPERATIONS: dict[type[ApiView], Operation] = {
         parameters=PAGING,
         answers={
             200: Answer(
-                "A page, in the order in which things happened.", ref("TimelinePage"), examples.page(*examples.TIMELINE)
+                "A page, in the order in which things happened.",
+                ref("TimelinePage"),
+                examples.page(*examples.jobs.TIMELINE),
             )
         },
     ),

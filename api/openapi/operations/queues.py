@@ -16,13 +16,13 @@ QUEUE_OPERATIONS: dict[type[ApiView], Operation] = {
         summary="List queues",
         description="Those that the key reaches.",
         parameters=PAGING,
-        answers={200: Answer("A page, the newest first.", ref("QueuePage"), examples.page(examples.QUEUE))},
+        answers={200: Answer("A page, the newest first.", ref("QueuePage"), examples.page(examples.queues.QUEUE))},
     ),
     ReadQueue: Operation(
         tag="Queues",
         summary="Read a queue",
         description="A queue is there from its first job or PUT on.",
-        answers={200: Answer("The queue.", _QUEUE, examples.QUEUE, headers=("ETag",))},
+        answers={200: Answer("The queue.", _QUEUE, examples.queues.QUEUE, headers=("ETag",))},
     ),
     PutQueue: Operation(
         tag="Queues",
@@ -30,10 +30,10 @@ QUEUE_OPERATIONS: dict[type[ApiView], Operation] = {
         description="All settings are replaced: what is not given has its default, and a queue that is to stay paused "
         "says so.",
         parameters=(IF_MATCH, IF_NONE_MATCH),
-        body=Body("QueueSettings", {"Two at once, ten a minute": examples.QUEUE_SETTINGS, "Every default": {}}),
+        body=Body("QueueSettings", {"Two at once, ten a minute": examples.queues.QUEUE_SETTINGS, "Every default": {}}),
         answers={
-            200: Answer("The queue has these settings.", _QUEUE, examples.QUEUE, headers=("ETag",)),
-            201: Answer("The queue is new.", _QUEUE, examples.QUEUE, headers=("ETag", "Location")),
+            200: Answer("The queue has these settings.", _QUEUE, examples.queues.QUEUE, headers=("ETag",)),
+            201: Answer("The queue is new.", _QUEUE, examples.queues.QUEUE, headers=("ETag", "Location")),
         },
         errors=("conflict", "precondition-failed", "quota-exceeded"),
     ),
@@ -45,7 +45,7 @@ QUEUE_OPERATIONS: dict[type[ApiView], Operation] = {
             "QueueChange",
             {"Five at once": {"concurrency": 5}, "No limits of its own": {"concurrency": None, "rate": None}},
         ),
-        answers={200: Answer("The queue as it is now.", _QUEUE, examples.QUEUE, headers=("ETag",))},
+        answers={200: Answer("The queue as it is now.", _QUEUE, examples.queues.QUEUE, headers=("ETag",))},
         errors=("precondition-failed",),
     ),
     PauseQueue: Operation(
@@ -53,7 +53,7 @@ QUEUE_OPERATIONS: dict[type[ApiView], Operation] = {
         summary="Pause a queue",
         description="Asked again, it changes nothing.",
         parameters=(IF_MATCH, IF_NONE_MATCH),
-        answers={200: Answer("The queue is paused.", _QUEUE, examples.PAUSED_QUEUE, headers=("ETag",))},
+        answers={200: Answer("The queue is paused.", _QUEUE, examples.queues.PAUSED_QUEUE, headers=("ETag",))},
         errors=("precondition-failed", *BODY_ERRORS),
     ),
     ResumeQueue: Operation(
@@ -61,7 +61,7 @@ QUEUE_OPERATIONS: dict[type[ApiView], Operation] = {
         summary="Resume a queue",
         description="Asked again, it changes nothing.",
         parameters=(IF_MATCH, IF_NONE_MATCH),
-        answers={200: Answer("The queue is not paused.", _QUEUE, examples.QUEUE, headers=("ETag",))},
+        answers={200: Answer("The queue is not paused.", _QUEUE, examples.queues.QUEUE, headers=("ETag",))},
         errors=("precondition-failed", *BODY_ERRORS),
     ),
 }

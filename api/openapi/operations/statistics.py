@@ -18,10 +18,10 @@ STATISTICS_OPERATIONS: dict[type[ApiView], Operation] = {
         summary="Read what happened in a time",
         description="Of all jobs that the key reaches, of a queue, a type, or both. The times are moved outwards to "
         f"borders of the step, in UTC. At most {MAX_POINTS} steps. Minutes are kept for 2 days, hours for 60, days for "
-        "two years; a step is as old as the smallest of these that it is made of. A job is counted a few seconds after "
+        "two years; a step as long as the largest of these that it is made of. A job is counted a few seconds after "
         "what it counts for, and stays counted when it is erased. Quantiles are at most 12.2 % off.",
         parameters=STATISTICS_RANGE,
-        answers={200: Answer("The steps, and all of them together.", ref("Statistics"), examples.STATISTICS)},
+        answers={200: Answer("The steps, and all of them together.", ref("Statistics"), examples.tenants.STATISTICS)},
     ),
     ListErrorGroups: Operation(
         tag="Statistics",
@@ -30,13 +30,15 @@ STATISTICS_OPERATIONS: dict[type[ApiView], Operation] = {
         "`error_group` of the list of jobs and of bulk actions.",
         parameters=(*ERROR_FILTERS, *PAGING),
         answers={
-            200: Answer("A page, the last seen first.", ref("ErrorGroupPage"), examples.page(examples.ERROR_GROUP))
+            200: Answer(
+                "A page, the last seen first.", ref("ErrorGroupPage"), examples.page(examples.tenants.ERROR_GROUP)
+            )
         },
     ),
     ReadErrorGroup: Operation(
         tag="Statistics",
         summary="Read a group of errors",
-        answers={200: Answer("The group.", _GROUP, examples.ERROR_GROUP)},
+        answers={200: Answer("The group.", _GROUP, examples.tenants.ERROR_GROUP)},
     ),
     ChangeErrorGroup: Operation(
         tag="Statistics",
@@ -46,6 +48,6 @@ STATISTICS_OPERATIONS: dict[type[ApiView], Operation] = {
             "ErrorGroupChange",
             {"It is mended": {"state": "resolved"}, "It may go on": {"state": "ignored"}},
         ),
-        answers={200: Answer("The group as it is now.", _GROUP, examples.RESOLVED_ERROR_GROUP)},
+        answers={200: Answer("The group as it is now.", _GROUP, examples.tenants.RESOLVED_ERROR_GROUP)},
     ),
 }

@@ -18,13 +18,13 @@ TENANT_OPERATIONS: dict[type[ApiView], Operation] = {
         tag="Tenant",
         summary="Read the tenant",
         description=f"Of its limits {_ENFORCED} are enforced; the others are shown, and hold nothing back yet.",
-        answers={200: Answer("The tenant and its limits.", ref("Tenant"), examples.TENANT)},
+        answers={200: Answer("The tenant and its limits.", ref("Tenant"), examples.tenants.TENANT)},
     ),
     ReadUsage: Operation(
         tag="Tenant",
         summary="Read what is used of each quota",
         description="All quotas by their names. What is counted is exact at the moment of the answer.",
-        answers={200: Answer("Each quota.", ref("UsageList"), examples.USAGE)},
+        answers={200: Answer("Each quota.", ref("UsageList"), examples.tenants.USAGE)},
     ),
     ListAuditEvents: Operation(
         tag="Tenant",
@@ -34,14 +34,16 @@ TENANT_OPERATIONS: dict[type[ApiView], Operation] = {
         "event and the hash before it: keep the newest one elsewhere, and it shows later whether anything up to it was "
         "altered.",
         parameters=(*AUDIT_FILTERS, *PAGING),
-        answers={200: Answer("A page, the newest first.", ref("AuditEventPage"), examples.page(examples.AUDIT_EVENT))},
+        answers={
+            200: Answer("A page, the newest first.", ref("AuditEventPage"), examples.page(examples.tenants.AUDIT_EVENT))
+        },
     ),
     ReadDefaultSecret: Operation(
         tag="Tenant",
         summary="Read the default signing secret",
         description="Receivers verify `callback_url` events with it, and what is sent to endpoints and job types "
         "without a secret of their own, by Standard Webhooks.",
-        answers={200: Answer("The secret.", ref("SigningSecret"), examples.SIGNING_SECRET)},
+        answers={200: Answer("The secret.", ref("SigningSecret"), examples.webhooks.SIGNING_SECRET)},
     ),
     RotateDefaultSecret: Operation(
         tag="Tenant",
@@ -49,6 +51,6 @@ TENANT_OPERATIONS: dict[type[ApiView], Operation] = {
         description="The secret until now signs beside the new one for the overlap, so that receivers can change over; "
         "of those before it the two newest go on, each for its own time.",
         body=Body("SecretRotationRequest", {"Both sign for a day": {"overlap_seconds": 86_400}}, is_required=False),
-        answers={200: Answer("The new secret.", ref("SigningSecret"), examples.ROTATED_SECRET)},
+        answers={200: Answer("The new secret.", ref("SigningSecret"), examples.webhooks.ROTATED_SECRET)},
     ),
 }

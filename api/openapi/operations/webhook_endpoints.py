@@ -53,7 +53,9 @@ WEBHOOK_ENDPOINT_OPERATIONS: dict[type[ApiView], Operation] = {
         summary="List webhook endpoints",
         parameters=PAGING,
         answers={
-            200: Answer("A page, the newest first.", ref("WebhookEndpointPage"), examples.page(examples.ENDPOINT))
+            200: Answer(
+                "A page, the newest first.", ref("WebhookEndpointPage"), examples.page(examples.webhooks.ENDPOINT)
+            )
         },
     ),
     MakeWebhookEndpoint: Operation(
@@ -65,7 +67,7 @@ WEBHOOK_ENDPOINT_OPERATIONS: dict[type[ApiView], Operation] = {
         body=Body(
             "WebhookEndpointRequest",
             {
-                "The ends of one queue": examples.ENDPOINT_REQUEST,
+                "The ends of one queue": examples.webhooks.ENDPOINT_REQUEST,
                 "Everything, to be verified by a public key": {
                     "url": "https://shop.example/events",
                     "signing": {"scheme": "v1a", "own": True},
@@ -73,7 +75,9 @@ WEBHOOK_ENDPOINT_OPERATIONS: dict[type[ApiView], Operation] = {
             },
         ),
         answers={
-            201: Answer("The endpoint.", _ENDPOINT, examples.NEW_ENDPOINT, headers=("ETag", "Location"), links=_LINKS)
+            201: Answer(
+                "The endpoint.", _ENDPOINT, examples.webhooks.NEW_ENDPOINT, headers=("ETag", "Location"), links=_LINKS
+            )
         },
         errors=("egress-refused", "quota-exceeded", *IDEMPOTENCY_ERRORS),
     ),
@@ -82,7 +86,7 @@ WEBHOOK_ENDPOINT_OPERATIONS: dict[type[ApiView], Operation] = {
         summary="Read a webhook endpoint",
         parameters=(IF_CHANGED,),
         answers={
-            200: Answer("The endpoint.", _ENDPOINT, examples.ENDPOINT, headers=("ETag",)),
+            200: Answer("The endpoint.", _ENDPOINT, examples.webhooks.ENDPOINT, headers=("ETag",)),
             304: Answer("You have it already.", headers=("ETag",)),
         },
     ),
@@ -96,7 +100,7 @@ WEBHOOK_ENDPOINT_OPERATIONS: dict[type[ApiView], Operation] = {
             "WebhookEndpointChange",
             {"Hold its events for a while": {"status": "paused"}, "Of all queues": {"queues": None}},
         ),
-        answers={200: Answer("The endpoint as it is now.", _ENDPOINT, examples.ENDPOINT, headers=("ETag",))},
+        answers={200: Answer("The endpoint as it is now.", _ENDPOINT, examples.webhooks.ENDPOINT, headers=("ETag",))},
         errors=("egress-refused", "precondition-failed"),
     ),
     DeleteWebhookEndpoint: Operation(
@@ -115,7 +119,10 @@ WEBHOOK_ENDPOINT_OPERATIONS: dict[type[ApiView], Operation] = {
         body=Body("SecretRotationRequest", {"Both sign for a day": {"overlap_seconds": 86_400}}, is_required=False),
         answers={
             200: Answer(
-                "The endpoint, with its new secret or public key.", _ENDPOINT, examples.NEW_ENDPOINT, headers=("ETag",)
+                "The endpoint, with its new secret or public key.",
+                _ENDPOINT,
+                examples.webhooks.NEW_ENDPOINT,
+                headers=("ETag",),
             )
         },
     ),
@@ -125,7 +132,9 @@ WEBHOOK_ENDPOINT_OPERATIONS: dict[type[ApiView], Operation] = {
         description="One of the type `webhook.test`, whatever the endpoint is told of; of a paused one it is held.",
         parameters=(IDEMPOTENCY_KEY,),
         body=Body("NoFields", {"Nothing to say": {}}, is_required=False),
-        answers={202: Answer("The delivery; how it went is in the list.", ref("Delivery"), examples.TEST_DELIVERY)},
+        answers={
+            202: Answer("The delivery; how it went is in the list.", ref("Delivery"), examples.webhooks.TEST_DELIVERY)
+        },
         errors=IDEMPOTENCY_ERRORS,
     ),
     ListDeliveries: Operation(
@@ -135,7 +144,9 @@ WEBHOOK_ENDPOINT_OPERATIONS: dict[type[ApiView], Operation] = {
         "though there are more; go on while there is a `next_cursor`.",
         parameters=(*DELIVERY_FILTERS, INCLUDE_ANSWERS, *PAGING),
         answers={
-            200: Answer("A page, the newest first.", ref("DeliveryPage"), examples.page(examples.ANSWERED_DELIVERY))
+            200: Answer(
+                "A page, the newest first.", ref("DeliveryPage"), examples.page(examples.webhooks.ANSWERED_DELIVERY)
+            )
         },
     ),
     ReplayDeliveries: Operation(
@@ -152,7 +163,7 @@ WEBHOOK_ENDPOINT_OPERATIONS: dict[type[ApiView], Operation] = {
         body=Body(
             "ReplayRequest",
             {
-                "What failed since an outage began": examples.REPLAY_REQUEST,
+                "What failed since an outage began": examples.bulk_actions.REPLAY_REQUEST,
                 "All ends of an hour, though they were taken": {
                     "since": "2027-01-31T12:00:00Z",
                     "until": "2027-01-31T13:00:00Z",
@@ -161,7 +172,7 @@ WEBHOOK_ENDPOINT_OPERATIONS: dict[type[ApiView], Operation] = {
                 },
             },
         ),
-        answers=begun_answers(examples.REPLAY, examples.RUNNING_REPLAY),
+        answers=begun_answers(examples.bulk_actions.REPLAY, examples.bulk_actions.RUNNING_REPLAY),
         errors=("conflict", *IDEMPOTENCY_ERRORS),
     ),
     RetryDelivery: Operation(
@@ -171,7 +182,7 @@ WEBHOOK_ENDPOINT_OPERATIONS: dict[type[ApiView], Operation] = {
         "the same `webhook-id`, and tried as often as a new one; its tries are counted on. It may be one to a job's "
         "`callback_url`. Refused while it is on its way or held, and when its endpoint is deleted.",
         body=Body("NoFields", {"Nothing to say": {}}, is_required=False),
-        answers={200: Answer("The delivery as it is now.", ref("Delivery"), examples.DELIVERY)},
+        answers={200: Answer("The delivery as it is now.", ref("Delivery"), examples.webhooks.DELIVERY)},
         errors=("conflict",),
     ),
     ListEventTypes: Operation(
@@ -179,6 +190,6 @@ WEBHOOK_ENDPOINT_OPERATIONS: dict[type[ApiView], Operation] = {
         summary="List the types of events",
         description="Each with the JSON Schema of its body, which stands alone. `webhook.test` comes when it is "
         "asked for.",
-        answers={200: Answer("All of them.", ref("EventTypeList"), examples.EVENT_TYPES)},
+        answers={200: Answer("All of them.", ref("EventTypeList"), examples.webhooks.EVENT_TYPES)},
     ),
 }

@@ -43,7 +43,8 @@ _PAYLOAD_SCHEMA: dict[str, Any] = {
 _ON_CRASH: dict[str, Any] = {
     "type": ["string", "null"],
     "enum": ["retry", "discard", None],
-    "description": "What the loss of a worker means for the job it ran: run it again, three times at most, or end it.",
+    "description": "What the loss of a worker means for the job it ran: run it again, until the third loss holds it, "
+    "or end it.",
 }
 
 

@@ -21,6 +21,7 @@ FAULT_CODES = (
     "too-short",
     "not-unique",
     "schema-mismatch",
+    "too-complex",
     "bad-format",
     "bad-cursor",
     "conflicting-fields",

@@ -21,6 +21,10 @@ SET state = again.state, crash_count = l.crash_count + again.crashes, attempt = 
     first_started_at = CASE WHEN again.state IN ('available', 'suspended') AND l.attempt + again.attempts = 0
                             THEN NULL
                        ELSE l.first_started_at END,
+    -- It did begin in time, however: what passed during the run binds it no more, or a worker that stops would end it.
+    start_deadline_at = CASE WHEN again.state = 'available' AND again.attempts < 0
+                              AND l.start_deadline_at <= clock_timestamp() THEN NULL
+                        ELSE l.start_deadline_at END,
     suspended_reason = CASE WHEN again.state = 'suspended' THEN again.hold_reason END,
     lease_until = NULL, worker_id = NULL, group_id = NULL, started_at = NULL, is_async = false,
     progress_percent = NULL, progress_id = NULL, log_id = NULL,

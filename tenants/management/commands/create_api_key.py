@@ -17,7 +17,7 @@ class Command(OperatorCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("tenant", metavar="TENANT", help="the tenant's name or id")
         parser.add_argument("--scopes", nargs="+", required=True, metavar="SCOPE", help=f"of {', '.join(SCOPES)}")
-        parser.add_argument("--name", default="made by the operator")
+        parser.add_argument("--name", default="made by the operator", help="what the list of keys calls it")
         parser.add_argument("--json", action="store_true", help="print one line of JSON")
 
     def act(self, **options: Any) -> None:

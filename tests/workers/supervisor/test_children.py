@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
+from workers.supervisor import logs
 from workers.supervisor.children import decide_backoff
 from workers.supervisor.embedded_valkey import EmbeddedValkey
 from workers.supervisor.logs import LogStream
@@ -47,6 +49,27 @@ def test_a_reader_that_went_away_does_not_stop_the_children() -> None:
         log.follow("web", os.fdopen(child_reader, "rb")).join(5)
     with pytest.raises(OSError):
         os.fstat(child_reader)
+
+
+def test_a_reader_that_stands_still_costs_lines_and_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "PATIENCE_SECONDS", 0.05)
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "wb") as stream:
+        try:
+            log = LogStream(stream)
+            # More than a pipe holds.
+            child = threading.Thread(target=log.write, args=("web", "\n".join(["x" * 1000] * 200)), daemon=True)
+            child.start()
+            child.join(10)
+            assert not child.is_alive()
+            written = os.read(reader, 1024**2)
+            log.write("web", "read again")
+            told = os.read(reader, 1024**2)
+        finally:
+            os.close(reader)
+    lost = 200 - written.count(b"\n")
+    assert 0 < lost < 200
+    assert told == b"\n%d lines are missing here: nobody read them\nweb        | read again\n" % lost
 
 
 def test_valkey_keeps_nothing_and_listens_on_no_port(tmp_path: Path) -> None:

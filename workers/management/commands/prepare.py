@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
-from django.db import Error, transaction
+from django.db import Error, connection, transaction
 
 from jobservice.env import ConfigurationError
 from jobservice.errors import Conflict, NotFound
@@ -16,6 +17,7 @@ from tenants.members import invite_member, renew_invitation
 from tenants.models import Tenant
 from tenants.redemption import find_invitation
 from tenants.tenancy import create_tenant, find_tenant
+from workers.management.commands.migrate import LOCK_TIMEOUT
 from workers.supervisor.first_tenant import NAME, keep_first_link, make_first_tenant
 from workers.supervisor.plan import is_embedded
 from workers.supervisor.provision import keep_logins
@@ -35,6 +37,7 @@ class Command(BaseCommand):
             raise ConfigurationError("DATABASE_URL is not set, and `make run` has not made a database here.")
         try:
             call_command("migrate", interactive=False, stdout=self.stdout)
+            _make_partitions()
             call_command("create_keys", stdout=self.stdout)
             if renewed := keep_logins(environment):
                 self.stdout.write(f"new passwords for {', '.join(renewed)} are in {environment.connections_path}")
@@ -43,6 +46,16 @@ class Command(BaseCommand):
         except Error as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ConfigurationError(f"DATABASE_URL: the database cannot be prepared ({reason}).") from None
+
+
+def _make_partitions() -> None:
+    """Before anybody writes: once a week's rows lie in a default partition, none is made for it.
+
+    What cannot be made now, the dispatcher tries again, and the doctor tells.
+    """
+    with suppress(Error), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+        cursor.execute("SELECT make_partitions()")
 
 
 def _make_first_tenant() -> None:
