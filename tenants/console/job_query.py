@@ -44,6 +44,13 @@ class JobQuery:
     def is_filtered(self) -> bool:
         return self.filters != JobFilters()
 
+    @property
+    def at_fixed_times(self) -> str:
+        """The text of the same search with moments for what counts from now: the pages of a list are of one search."""
+        moments = {"since": self.filters.created_after, "until": self.filters.created_before}
+        words = ((name, value, moments.get(name)) for name, value in _split(self.text))
+        return join_words([(name, moment.isoformat() if moment else value) for name, value, moment in words])
+
     def with_state(self, state: str | None) -> str:
         """The text of the same search among the jobs of a state, or of all states."""
         words = [word for word in _split(self.text) if word[0] != "state"]

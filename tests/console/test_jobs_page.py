@@ -88,6 +88,23 @@ def test_pages_follow_one_another_and_a_foreign_cursor_is_told(tenant: Any, othe
     assert rows_of(answer) == []
 
 
+def test_pages_of_a_time_that_counts_from_now_follow_one_another(tenant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tenants.console.jobs.PAGE_SIZE", 1)
+    jobs = [make_job(tenant)["id"] for _ in range(2)]
+    visitor = make_person(tenant)
+    first = visitor.get('/console/jobs?q=type:echo since:"2 h"')
+    older = re.search(r'href="([^"]+)" rel="next"', first.content.decode())
+    assert older is not None
+    second = visitor.get(older[1].replace("&amp;", "&"))
+    assert 'role="alert"' not in second.content.decode()
+    assert rows_of(first) + rows_of(second) == jobs[::-1]
+    shown = re.search(r'<a class="[^"]*" href="([^"]+)">(?:(?!</a>).)*As JSON', second.content.decode(), re.DOTALL)
+    assert shown is not None
+    as_json = text_of(visitor.get(shown[1].replace("&amp;", "&")))
+    assert jobs[0] in as_json
+    assert jobs[1] not in as_json
+
+
 def test_rows_stay_where_they_are_and_new_ones_are_only_counted(tenant: Any) -> None:
     jobs = [make_job(tenant), make_job(tenant)]
     visitor = make_person(tenant)
