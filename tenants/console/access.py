@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.sessions.exceptions import SessionInterrupted
@@ -27,7 +27,7 @@ from jobservice.ids import parse_id
 from tenants.acting import Actor, acting_as
 from tenants.console import places
 from tenants.console.actors import member_actor, operator_actor
-from tenants.console.answers import Turned, is_page, refuse, refuse_away, refuse_error, refuse_unknown
+from tenants.console.answers import Turned, find_page, refuse, refuse_away, refuse_error, refuse_unknown
 from tenants.console.person import Person, is_stepped_up, know_person
 from tenants.console.session_store import ACCOUNT, EPOCH, TENANT
 from tenants.console.visit_gate import admit_visit, is_look
@@ -211,5 +211,7 @@ def _ask_proof(request: HttpRequest) -> HttpResponseBase:
 
 
 def _page_before(request: HttpRequest) -> str:
-    parts = urlsplit(request.headers.get("Referer", ""))
-    return parts.path if parts.netloc == request.get_host() and is_page(parts.path) else places.HOME
+    """With its query: the list that somebody acts on is the one that they have found."""
+    host, _slash, rest = request.headers.get("Referer", "").partition("://")[2].partition("/")
+    page = find_page(f"/{rest}") if host == request.get_host() else None
+    return page or places.HOME
