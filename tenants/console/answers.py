@@ -49,6 +49,8 @@ _TITLES = {
     429: _("Too many tries"),
     503: _("Try again in a moment"),
 }
+# A limit of the tenant's has the status of too many tries, and is none.
+_OF_QUOTA = _("A limit is reached")
 
 
 class Turned(Exception):
@@ -60,10 +62,15 @@ class Turned(Exception):
 
 
 def refuse(
-    request: HttpRequest, status: int, sentence: str | Promise, *, retry_seconds: int | None = None
+    request: HttpRequest,
+    status: int,
+    sentence: str | Promise,
+    *,
+    title: str | Promise | None = None,
+    retry_seconds: int | None = None,
 ) -> HttpResponse:
     """A page that says why not."""
-    title = _TITLES.get(status, _("That did not work"))
+    title = title or _TITLES.get(status, _("That did not work"))
     answer = render(request, "console/refusal.html", {"title": title, "sentence": sentence}, status=status)
     if retry_seconds is not None:
         answer["Retry-After"] = str(retry_seconds)
@@ -83,7 +90,8 @@ def refuse_error(request: HttpRequest, error: JobserviceError) -> HttpResponse:
     for kind, status in STATUSES.items():
         if isinstance(error, kind):
             sentence = " ".join(fault.detail for fault in error.faults) if isinstance(error, Invalid) else error.detail
-            return refuse(request, status, sentence, retry_seconds=_retry_seconds(error, status))
+            title = _OF_QUOTA if isinstance(error, QuotaExceeded) else None
+            return refuse(request, status, sentence, title=title, retry_seconds=_retry_seconds(error, status))
     raise error
 
 

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from jobservice.errors import Conflict, Invalid
+from jobservice.errors import Conflict, Invalid, QuotaExceeded
 from jobservice.ids import DELIVERY, parse_id
 from jobservice.jobs.cancel import cancel_job
 from jobservice.jobs.change import JobChange, change_job
@@ -34,8 +34,8 @@ class _ActOnJob(ConsoleView):
         wanted = read_job_id(job_id)
         try:
             tell(request, "success", self.act(wanted))
-        except (Conflict, Invalid) as refusal:
-            # The job moved on while somebody looked at it: nothing to be shown a page of error for.
+        except (Conflict, Invalid, QuotaExceeded) as refusal:
+            # The job moved on while somebody looked at it, or there is no room: no page of error for that.
             faults = [fault.detail for fault in refusal.faults] if isinstance(refusal, Invalid) else [refusal.detail]
             tell(request, "warning", " ".join(faults))
         return HttpResponseRedirect(self.next_page(job_id))

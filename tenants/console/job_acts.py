@@ -18,7 +18,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from jobservice.errors import Conflict, Fault, Invalid, NotFound
+from jobservice.errors import Conflict, Fault, Invalid, NotFound, QuotaExceeded
 from jobservice.ids import BULK_ACTION, JOB, parse_id, show_id
 from jobservice.jobs.accept import accept_job
 from jobservice.jobs.bulk_action_request import MAX_JOBS, BulkActionRequest
@@ -76,7 +76,7 @@ class _ActOnJobs(ConsoleView):
             try:
                 self.act(job_id)
                 done += 1
-            except (Conflict, NotFound) as refusal:
+            except (Conflict, NotFound, QuotaExceeded) as refusal:
                 refusals.append(refusal.detail)
         say = ngettext("%(title)s: done for %(done)s job.", "%(title)s: done for %(done)s jobs.", done)
         text = say % {"title": self.title, "done": done}

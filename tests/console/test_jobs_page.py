@@ -9,6 +9,7 @@ import pytest
 
 from jobservice.jobs.models import LiveJob
 from tenants.models import AuditEvent
+from tenants.models import Tenant as TenantRow
 from tests.console.visiting import make_person, text_of
 from tests.factories import make_job
 from tests.jobs.test_selectors import end, job_uuid
@@ -181,6 +182,23 @@ def test_what_cannot_be_done_to_some_is_told_and_done_to_the_others(tenant: Any,
     answer = visitor.post("/console/jobs/cancel", job=[mine["id"], foreign["id"]], confirmed="1")
     assert "done for 1 job. Not for 1: There is no job of this id." in text_of(visitor.follow(answer))
     assert LiveJob.objects.get().tenant_id == other_tenant.id
+
+
+def test_what_there_is_no_room_for_is_told_and_done_to_the_others(tenant: Any) -> None:
+    jobs = [make_job(tenant)["id"] for _ in range(2)]
+    visitor = make_person(tenant)
+    visitor.post("/console/jobs/cancel", job=jobs, confirmed="1")
+    TenantRow.objects.filter(id=tenant.id).update(quotas={"open_jobs": 1})
+    told = text_of(visitor.follow(visitor.post("/console/jobs/retry", job=jobs, confirmed="1")))
+    assert "done for 1 job. Not for 1: The tenant's quota open_jobs is 1" in told
+    assert LiveJob.objects.count() == 1
+    ended = next(job for job in jobs if LiveJob.objects.get().job_id != job_uuid({"id": job}))
+    alone = visitor.follow(visitor.post(f"/console/jobs/{ended}/retry"))
+    assert "The tenant's quota open_jobs is 1" in text_of(alone)
+    refused = visitor.post("/console/jobs/test")
+    assert refused.status_code == 429
+    assert "A limit is reached" in text_of(refused)
+    assert "Too many tries" not in text_of(refused)
 
 
 def test_all_that_match_become_a_bulk_action(tenant: Any) -> None:
