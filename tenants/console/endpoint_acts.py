@@ -79,7 +79,8 @@ class _EndpointForm(ConsoleView):
             "events": [{"name": name, "words": _(words)} for name, words in EVENT_TYPES.items()],
             "signings": SIGNINGS,
             "id": None if endpoint is None else show_id(ENDPOINT, endpoint.id),
-            "revision": None if endpoint is None else endpoint.revision,
+            # Of the form as it was first looked at: what somebody else changed since is not to be written over.
+            "revision": None if endpoint is None else form.get("revision") or endpoint.revision,
             "header_names": () if endpoint is None else tuple(endpoint.settings["headers"]),
         }
         status = 200 if error is None else STATUSES.get(type(error), 422)

@@ -276,6 +276,20 @@ def test_an_edit_changes_what_was_changed_and_keeps_headers_that_nobody_typed(te
     assert settings_of(tenant, endpoint.id)["headers"] == {}
 
 
+def test_a_form_that_was_refused_loses_no_header_and_writes_over_nobodys_change(tenant: Any) -> None:
+    endpoint = make_endpoint(tenant, url=URL, events=["job.completed"])
+    visitor, path = make_person(tenant, "admin"), path_of(endpoint)
+    typed = {**FORM, "url": "nowhere", "headers": "X-Team: <billing>", "revision": endpoint.revision}
+    change_endpoint(tenant.id, endpoint.id, {"queues": ["mail"]})
+    refused = visitor.post(f"{path}/edit", **typed).content.decode()
+    assert "X-Team: &lt;billing&gt;</textarea>" in refused
+    assert f'name="revision" value="{endpoint.revision}"' in refused
+    late = visitor.post(f"{path}/edit", **{**typed, "url": URL})
+    assert "Somebody else changed the endpoint" in text_of(visitor.follow(late))
+    assert settings_of(tenant, endpoint.id)["queues"] == ["mail"]
+    assert "X-Team: &lt;billing&gt;" in visitor.post("/console/webhooks/new", **typed).content.decode()
+
+
 def test_an_endpoint_is_paused_enabled_and_deleted(tenant: Any) -> None:
     endpoint = make_endpoint(tenant)
     visitor, path = make_person(tenant, "admin"), path_of(endpoint)
