@@ -160,6 +160,10 @@ def test_without_jobs_the_page_says_how_to_send_one(tenant: Any) -> None:
     visitor = make_person(tenant)
     answer = visitor.get("/console/jobs")
     assert "No jobs yet" in text_of(answer)
+    # The form around the list sends it; with no row there is none to be selected first.
+    assert 'formaction="/console/jobs/test"' in answer.content.decode()
+    assert "data-row-form" not in answer.content.decode()
+    assert "Send a test job" not in text_of(make_person(tenant, "viewer").get("/console/jobs"))
     shown = visitor.follow(visitor.post("/console/jobs/test"))
     assert "A test job is on its way." in text_of(shown)
 
