@@ -184,6 +184,20 @@ def test_a_replay_is_told_as_one_of_deliveries(tenant: Any) -> None:
     assert "<dt>Jobs</dt>" not in content
 
 
+@pytest.mark.parametrize(("role", "status", "left"), [("operator", 403, "running"), ("admin", 302, "aborted")])
+def test_a_replay_is_ended_by_who_may_begin_one(tenant: Any, role: str, status: int, left: str) -> None:
+    endpoint = make_endpoint(tenant)
+    make_deliveries(tenant, endpoint)
+    make_replay(tenant.id, endpoint.id, parse_replay({"since": "2020-01-01T00:00:00Z"}))
+    visitor, path = (
+        make_person(tenant, role),
+        f"/console/bulk-actions/{show_id(BULK_ACTION, BulkAction.objects.get().id)}",
+    )
+    assert ("/abort" in visitor.get(path).content.decode()) == (status == 302)
+    assert visitor.post(f"{path}/abort").status_code == status
+    assert BulkAction.objects.get().status == left
+
+
 def test_what_was_answered_is_opened_only_by_an_audited_reveal(tenant: Any) -> None:
     endpoint = make_endpoint(tenant)
     end_job(tenant)
