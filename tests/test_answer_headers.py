@@ -76,6 +76,16 @@ def test_every_answer_has_them(monkeypatch: pytest.MonkeyPatch, path: str, statu
     assert answer.headers["Strict-Transport-Security"] == HSTS
 
 
+def test_what_has_not_changed_says_no_length(tenant: Tenant, api: Any) -> None:
+    """Zero would say that the object itself is empty."""
+    api.put("/v1/job-types/mine", {"executor": "handler", "handler": "echo"}, key=tenant.api_key)
+    for path in ("/v1/openapi.json", "/docs/assets/start.js", "/v1/job-types/mine"):
+        tag = api.get(path, key=tenant.api_key).headers["ETag"]
+        answer = api.get(path, key=tenant.api_key, If_None_Match=tag)
+        assert (answer.status_code, answer.content) == (304, b"")
+        assert "Content-Length" not in answer.headers
+
+
 def test_so_have_the_pages_of_somebody_and_what_is_refused_to_them(
     monkeypatch: pytest.MonkeyPatch, tenant: Tenant, api: Any
 ) -> None:
