@@ -154,7 +154,8 @@ def permission_for(view: type[ConsoleView], method: str) -> str | None:
     if not hasattr(view, name.lower()) or name == "OPTIONS":
         return None
     declared = view.permission
-    return declared if isinstance(declared, str) else declared[name]
+    # A name that Django's own view has for something else, such as SETUP, is no method either.
+    return declared if isinstance(declared, str) else declared.get(name)
 
 
 def check_declared_permission(view: type[ConsoleView]) -> None:
