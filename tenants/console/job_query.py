@@ -104,7 +104,7 @@ def _read(name: str, value: str, *, now: datetime) -> Any:
         case "error":
             return parse_id(ERROR_GROUP, value)
         case "priority":
-            return int(value) if value.isascii() and value.isdigit() and int(value[:3]) <= MAX_PRIORITY else None
+            return int(value) if value in map(str, range(MAX_PRIORITY + 1)) else None
         case "since" | "until":
             return _moment(value, now=now)
     return None

@@ -59,7 +59,7 @@ def test_a_search_finds_what_it_names(tenant: Any, search: str, wanted: list[int
 
 
 @pytest.mark.parametrize(
-    "search", ["state:gone", "color:red", "since:tomorrow", "id:job_x", "tag:x", "queue:a queue:b"]
+    "search", ["state:gone", "color:red", "since:tomorrow", "id:job_x", "tag:x", "queue:a queue:b", "priority:00012"]
 )
 def test_a_search_that_is_not_understood_says_so_and_finds_nothing(tenant: Any, search: str) -> None:
     make_job(tenant)
