@@ -37,6 +37,7 @@ from jobservice.webhooks.event_types import EVENT_TYPES
 from jobservice.webhooks.replay_filters import ReplayFilters, parse_replay, show_replay
 from tenants.api_key_requests import parse_rotation
 from tenants.console.access import ConsoleView
+from tenants.console.addresses import with_query
 from tenants.console.answers import STATUSES
 from tenants.console.endpoint_form import SIGNINGS, empty_form, read_form, show_form
 from tenants.console.endpoint_rows import endpoint_address, read_endpoint, read_endpoint_id
@@ -209,7 +210,8 @@ class ResendDelivery(ConsoleView):
             tell(request, "success", _("It is sent again."))
         except Conflict as refusal:
             tell(request, "warning", refusal.detail)
-        return HttpResponseRedirect(endpoint_address(endpoint_id))
+        seen = {name: request.GET.get(name, "") for name in ("state", "event", "cursor")}
+        return HttpResponseRedirect(with_query(endpoint_address(endpoint_id), seen))
 
 
 class RecoverDeliveries(ConsoleView):

@@ -362,6 +362,22 @@ def test_a_delivery_is_sent_again_by_whoever_acts_on_jobs(tenant: Any) -> None:
     assert "The delivery is held while its endpoint takes none" in text_of(refused)
 
 
+def test_to_send_one_again_leads_back_to_what_was_looked_at(tenant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tenants.console.endpoints.DELIVERIES", 1)
+    endpoint = make_endpoint(tenant)
+    make_deliveries(tenant, endpoint, count=2)
+    visitor = make_person(tenant)
+    first = visitor.get(f"{path_of(endpoint)}?state=failed").content.decode()
+    older = re.search(r'href="([^"]+cursor=[^"]+)"', first)
+    assert older is not None
+    page = visitor.get(older[1].replace("&amp;", "&"))
+    for shown in (page, visitor.get(live_href(page, "rows"))):
+        act = re.search(r'action="([^"]+/resend[^"]*)"', shown.content.decode())
+        assert act is not None
+        answer = visitor.post(act[1].replace("&amp;", "&"))
+        assert answer["Location"] == older[1].replace("&amp;", "&")
+
+
 def test_what_failed_is_counted_and_then_sent_again_as_a_bulk_action(tenant: Any) -> None:
     endpoint = make_endpoint(tenant)
     make_deliveries(tenant, endpoint, count=2)
