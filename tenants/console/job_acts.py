@@ -119,7 +119,8 @@ class _ActOnJobs(ConsoleView):
             "job_ids": [show_id(JOB, job_id) for job_id in job_ids or ()],
             "is_all": job_ids is None,
             "is_typed": job_ids is None and count > TYPED_FROM,
-            "search_text": query.text,
+            # What is confirmed is what was counted, however long the question stands.
+            "search_text": query.text if job_ids else query.at_fixed_times,
             "fault": fault,
             "back": _list_address(query),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -215,6 +216,15 @@ def test_all_that_match_become_a_bulk_action(tenant: Any) -> None:
     shown = visitor.follow(visitor.post("/console/jobs/cancel", **fields, confirmed="1", counted="3"))
     assert "3 of 3 done" in text_of(shown)
     assert LiveJob.objects.count() == 1
+
+
+def test_all_of_a_time_that_counts_from_now_are_those_that_were_counted(tenant: Any) -> None:
+    make_job(tenant)
+    asked = make_person(tenant).post("/console/jobs/cancel", q="type:echo until:1h since:2026-01-31", all="1")
+    kept = re.search(r'name="q" value="type:echo until:(\S+) since:(\S+)"', asked.content.decode())
+    assert kept is not None
+    assert abs(datetime.fromisoformat(kept[1]) + timedelta(hours=1) - datetime.now(UTC)) < timedelta(minutes=1)
+    assert kept[2] == "2026-01-31T00:00:00+00:00"
 
 
 def test_many_are_acted_on_only_when_their_number_is_typed(tenant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
