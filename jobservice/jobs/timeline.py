@@ -57,16 +57,28 @@ def list_events(tenant_id: UUID, job_id: UUID, *, limit: int, cursor: str | None
     `seq` counts from 1 and an entry keeps its number. Raises `Invalid` for a cursor that is not of this list.
     """
     scope = CursorScope(tenant_id, "events", {"job": str(job_id)})
+    entries = _read_all(tenant_id, job_id)
+    if entries is None:
+        return None
+    seen = 0 if cursor is None else int.from_bytes(scope.read(cursor))
+    has_more = seen + limit < len(entries)
+    return Page(entries[seen : seen + limit], scope.show((seen + limit).to_bytes(16)) if has_more else None)
+
+
+def list_latest_events(tenant_id: UUID, job_id: UUID, *, limit: int) -> list[dict[str, Any]] | None:
+    """The last entries of a job's timeline, as `list_events` shows them; None when the tenant has no such job."""
+    entries = _read_all(tenant_id, job_id)
+    return None if entries is None else entries[-limit:]
+
+
+def _read_all(tenant_id: UUID, job_id: UUID) -> list[dict[str, Any]] | None:
     with tenant_tx(tenant_id):
         job = read_job(tenant_id, job_id)
         if job is None:
             return None
-        seen = 0 if cursor is None else int.from_bytes(scope.read(cursor))
         entries = [_accepted(job), *_read_entries(tenant_id, job_id)]
     entries.sort(key=lambda entry: (entry.at, entry.id))
-    data = [_show_entry(entry, seq) for seq, entry in enumerate(entries, start=1)][seen : seen + limit]
-    has_more = seen + limit < len(entries)
-    return Page(data, scope.show((seen + limit).to_bytes(16)) if has_more else None)
+    return [_show_entry(entry, seq) for seq, entry in enumerate(entries, start=1)]
 
 
 def _sealed_in(attempt: Attempt) -> tuple[UUID | None, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from jobservice.jobs.change import JobChange, change_job
 from jobservice.jobs.models import Job, LiveJob
 from tenants.models import AuditEvent
 from tests.console.visiting import make_person, text_of
@@ -34,6 +35,14 @@ def test_a_job_that_is_over_tells_its_life(tenant: Any) -> None:
     assert words.index("Accepted") < words.index("Attempts")
     assert "Completed" in words
     assert "to come" not in words
+
+
+def test_of_a_long_life_the_latest_is_told(tenant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tenants.console.job.MOST_EVENTS", 1)
+    job = make_job(tenant)
+    change_job(tenant.id, job_uuid(job), JobChange(priority=7))
+    words = text_of(make_person(tenant).get(f"/console/jobs/{job['id']}"))
+    assert "Changed" in words
 
 
 @pytest.mark.parametrize("part", ["", "/live", "/json"])
