@@ -23,7 +23,7 @@ from jobservice.webhooks.delivery_lists import DeliveryView, list_job_deliveries
 from tenants.console.access import ConsoleView
 from tenants.console.curl import show_curl
 from tenants.console.job_beside import beside_facts, beside_job
-from tenants.console.job_rows import short_id, wait_ms
+from tenants.console.job_rows import short_id, wait_minutes, wait_ms
 from tenants.console.job_story import tell_phases, tell_steps
 from tenants.console.live import answer_part
 from tenants.console.shown_json import answer_json
@@ -50,7 +50,7 @@ class JobLive(ConsoleView):
     def get(self, request: HttpRequest, job_id: str) -> HttpResponseBase:
         context = job_context(request, self.person, read_job_id(job_id))
         facts = [context["job"], context["attempts"], [delivery["facts"] for delivery in context["deliveries"]]]
-        facts += [context["has_origin"], context["followers"]]
+        facts += [context["has_origin"], context["followers"], wait_minutes(context["job"], now=datetime.now(UTC))]
         return answer_part(request, "console/parts/job_body.html", context, facts=facts)
 
 

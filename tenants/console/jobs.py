@@ -82,15 +82,16 @@ class JobRows(ConsoleView):
         new = 0
         if wanted and request.GET.get("first"):
             new = count_newer_jobs(tenant_id, query.filters, after=wanted[0], limit=MOST_NEW + 1)
+        now = datetime.now(UTC)
         context = {
             **_list_context(request, self.person, query),
-            "jobs": job_rows(jobs, now=datetime.now(UTC)),
+            "jobs": job_rows(jobs, now=now),
             "rows_href": request.get_full_path(),
             "first_href": with_query(reverse("console-JobList"), {"q": query.text} if query.text else {}),
             "new_count": new,
             "new_jobs": f"{MOST_NEW}+" if new > MOST_NEW else new,
         }
-        return answer_part(request, "console/parts/job_rows.html", context, facts=[job_facts(jobs), new])
+        return answer_part(request, "console/parts/job_rows.html", context, facts=[job_facts(jobs, now=now), new])
 
 
 class JobTabs(ConsoleView):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from jobservice.jobs.change import JobChange, change_job
 from jobservice.jobs.models import LiveJob
 from tenants.models import AuditEvent
 from tenants.models import Tenant as TenantRow
@@ -130,6 +131,31 @@ def test_what_has_not_changed_is_not_sent_again(tenant: Any) -> None:
         assert (again.status_code, again.content) == (304, b"")
         end(job) if name == "rows" else make_job(tenant)
         assert visitor.get(href, If_None_Match=first["ETag"]).status_code == 200
+
+
+@pytest.mark.parametrize(("module", "name"), [("jobs", "rows"), ("job", "job")])
+def test_how_long_a_job_waits_is_told_anew_each_minute(
+    tenant: Any, monkeypatch: pytest.MonkeyPatch, module: str, name: str
+) -> None:
+    class Later:
+        @staticmethod
+        def now(zone: Any) -> datetime:
+            return datetime.now(zone) + timedelta(minutes=1)
+
+    job, visitor = make_job(tenant), make_person(tenant)
+    href = live_href(visitor.get("/console/jobs" if name == "rows" else f"/console/jobs/{job['id']}"), name)
+    tag = visitor.get(href)["ETag"]
+    assert visitor.get(href, If_None_Match=tag).status_code == 304
+    monkeypatch.setattr(f"tenants.console.{module}.datetime", Later)
+    assert re.search(r"1 m \d\d s", text_of(visitor.get(href, If_None_Match=tag)))
+
+
+def test_tags_that_are_changed_are_shown(tenant: Any) -> None:
+    job, visitor = make_job(tenant), make_person(tenant)
+    href = live_href(visitor.get("/console/jobs"), "rows")
+    tag = visitor.get(href)["ETag"]
+    change_job(tenant.id, job_uuid(job), JobChange(tags={"customer": "42"}))
+    assert "customer 42" in text_of(visitor.get(href, If_None_Match=tag))
 
 
 def test_pages_are_packed_on_their_way_and_still_told_apart(tenant: Any) -> None:
