@@ -33,7 +33,7 @@ ADDRESSES = {
     "/console/none": 404,
     "/console/reset/js_reset_none": 404,
     "/console/invitation/js_invite_none": 404,
-    "/console/static/passkeys.js": 200,
+    "/console/static/console/passkeys.js": 200,
     "/console/static/none.js": 404,
     "/console/static/../../manage.py": 404,
 }
