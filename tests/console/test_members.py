@@ -43,6 +43,14 @@ def test_a_link_is_shown_once_and_lets_a_person_in(tenant: Tenant) -> None:
     assert "Invite a person" not in page
 
 
+def test_an_invitation_that_is_refused_keeps_what_was_typed(tenant: Tenant) -> None:
+    form = {"email": 'eve"@example', "role": "admin", "may_read_payloads": "on"}
+    page = logged_in(tenant).post("/console/members/invite", form).content.decode()
+    assert 'value="eve&quot;@example"' in page
+    assert "<option selected>admin</option>" in page
+    assert 'name="may_read_payloads" checked' in page
+
+
 def test_times_of_people_are_in_the_zone_that_the_page_names(tenant: Tenant) -> None:
     browser = logged_in(tenant)
     add_totp(browser)
