@@ -40,7 +40,7 @@ from tenants.console.access import ConsoleView
 from tenants.console.addresses import with_query
 from tenants.console.answers import STATUSES
 from tenants.console.endpoint_form import SIGNINGS, empty_form, read_form, show_form
-from tenants.console.endpoint_rows import endpoint_address, read_endpoint, read_endpoint_id
+from tenants.console.endpoint_rows import endpoint_address, read_endpoint, read_endpoint_id, tell_sent
 from tenants.console.key_form import OVERLAPS, read_overlap
 from tenants.console.notices import tell
 from tenants.console.tenant_limits import read_quotas
@@ -205,9 +205,9 @@ class ResendDelivery(ConsoleView):
             raise unknown_delivery()
         try:
             with tenant_tx(tenant_id):
-                retry_delivery(tenant_id, wanted)
+                view = retry_delivery(tenant_id, wanted)
                 transaction.on_commit(wake_dispatcher)
-            tell(request, "success", _("It is sent again."))
+            tell_sent(request, view)
         except Conflict as refusal:
             tell(request, "warning", refusal.detail)
         seen = {name: request.GET.get(name, "") for name in ("state", "event", "cursor")}

@@ -19,6 +19,7 @@ from jobservice.jobs.selectors import PARTS, find_job
 from jobservice.webhooks.delivery_lists import read_delivery, unknown_delivery
 from jobservice.webhooks.delivery_retry import retry_delivery
 from tenants.console.access import ConsoleView
+from tenants.console.endpoint_rows import tell_sent
 from tenants.console.job import job_context, read_job_id, unknown_job
 from tenants.console.notices import tell
 from tenants.console.shown_json import cut_json
@@ -95,8 +96,7 @@ class ReplayDelivery(ConsoleView):
         if wanted is None or found is None or found.job_id != read_job_id(job_id):
             raise unknown_delivery()
         try:
-            retry_delivery(tenant_id, wanted)
-            tell(request, "success", _("It is sent again."))
+            tell_sent(request, retry_delivery(tenant_id, wanted))
         except Conflict as refusal:
             tell(request, "warning", refusal.detail)
         return HttpResponseRedirect(reverse("console-JobPage", kwargs={"job_id": job_id}))

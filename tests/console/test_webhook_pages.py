@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from jobservice.ids import BULK_ACTION, DELIVERY, ENDPOINT, show_id
+from jobservice.ids import BULK_ACTION, DELIVERY, ENDPOINT, JOB, show_id
 from jobservice.jobs.bulk_actions import make_replay
 from jobservice.jobs.models import BulkAction
 from jobservice.webhooks.delivery_records import DeliveryResult
@@ -360,6 +360,22 @@ def test_a_delivery_is_sent_again_by_whoever_acts_on_jobs(tenant: Any) -> None:
     LiveDelivery.objects.update(state="held")
     refused = visitor.follow(visitor.post(path_of(endpoint) + act))
     assert "The delivery is held while its endpoint takes none" in text_of(refused)
+
+
+def test_one_that_is_held_is_not_said_to_be_sent(tenant: Any) -> None:
+    endpoint = make_endpoint(tenant)
+    deliveries = make_deliveries(tenant, endpoint, count=2)
+    change_endpoint(tenant.id, endpoint.id, {"status": "paused"})
+    visitor = make_person(tenant)
+    act = f"deliveries/{show_id(DELIVERY, deliveries[0])}/resend"
+    job_id = Delivery.objects.get(id=deliveries[1]).job_id
+    assert job_id is not None
+    beside_job = f"/console/jobs/{show_id(JOB, job_id)}/deliveries/{show_id(DELIVERY, deliveries[1])}/replay"
+    for path in (f"{path_of(endpoint)}/{act}", beside_job):
+        words = text_of(visitor.follow(visitor.post(path)))
+        assert "It is held while its endpoint takes none" in words
+        assert "It is sent again" not in words
+    assert {one.state for one in LiveDelivery.objects.all()} == {"held"}
 
 
 def test_to_send_one_again_leads_back_to_what_was_looked_at(tenant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
