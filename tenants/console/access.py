@@ -51,12 +51,14 @@ class ConsoleView(View):
     `second_permission`: what all its methods need besides. `step_up`: true when whoever asks must have proved who they
     are within ten minutes. `body_limit`: how many bytes a form of it may have. `has_secret_address`: whoever knows the
     address may act by it, so that it is told to nobody. `is_for_visitors`: an operator on a visit may do this, and
-    nothing else: what ends the visit, and what the browser alone keeps.
+    nothing else: what ends the visit, and what the browser alone keeps. `is_part`: it answers a part of the page above
+    it, so that nobody is led there from an act below.
     """
 
     permission: ClassVar[str | Mapping[str, str]]
     second_permission: ClassVar[str | None] = None
     step_up: ClassVar[bool] = False
+    is_part: ClassVar[bool] = False
     body_limit: ClassVar[int] = 64 * 1024
     has_secret_address: ClassVar[bool] = False
     is_for_visitors: ClassVar[bool] = False

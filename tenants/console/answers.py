@@ -137,7 +137,8 @@ def find_page(address: str) -> str | None:
 
 
 def _has_page(path: str) -> bool:
-    return hasattr(getattr(resolve(path).func, "view_class", None), "get")
+    view = getattr(resolve(path).func, "view_class", None)
+    return hasattr(view, "get") and not getattr(view, "is_part", False)
 
 
 def _is_of_console(address: str) -> bool:

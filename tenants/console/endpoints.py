@@ -78,6 +78,7 @@ class EndpointPage(ConsoleView):
 
 class EndpointDeliveries(ConsoleView):
     permission = READ
+    is_part = True
 
     def get(self, request: HttpRequest, endpoint_id: str) -> HttpResponseBase:
         """The deliveries that somebody looks at, as they are now, and how many came after them."""

@@ -50,7 +50,13 @@ def test_of_a_long_life_the_latest_is_told(tenant: Any, monkeypatch: pytest.Monk
 def test_the_time_of_a_run_is_told_where_it_was_the_only_one() -> None:
     """A run that snoozed counts no attempt: the next one is the first again, and its start is not told."""
     due, started = "2026-01-31T12:00:00.000Z", "2026-01-31T12:00:02.000Z"
-    job = {"state": "completed", "queue": "mail", "created_at": due, "run_at": due, "available_at": due}
+    job: dict[str, object] = {
+        "state": "completed",
+        "queue": "mail",
+        "created_at": due,
+        "run_at": due,
+        "available_at": due,
+    }
     job |= {"attempt": 1, "started_at": started, "finished_at": "2026-01-31T12:01:10.000Z"}
     once = {**job, "dispatched_at": "2026-01-31T12:00:01.000Z"}
     again = {**job, "dispatched_at": "2026-01-31T12:01:00.000Z"}
