@@ -21,9 +21,14 @@ from jobservice.target_fields import MASK
 from tenants.quotas import limit_of
 
 
-class PutJobType(ApiView):
-    required_scopes = frozenset({"types:write"})
+class _WritingView(ApiView):
+    """A type is of all queues: who says where its work is done is sent the payloads of every job of it."""
 
+    required_scopes = frozenset({"types:write"})
+    needs_every_queue = True
+
+
+class PutJobType(_WritingView):
     def put(self, request: Request, name: str) -> Response:
         """Make the type (201) or replace it (200); a new `v1` secret of its own this once."""
         read_no_parameters(request)
@@ -37,9 +42,7 @@ class PutJobType(ApiView):
         return _answer(view, status=201 if is_new else 200)
 
 
-class DeleteJobType(ApiView):
-    required_scopes = frozenset({"types:write"})
-
+class DeleteJobType(_WritingView):
     def delete(self, request: Request, name: str) -> Response:
         """Forget the type (204), unless jobs of it are unfinished."""
         read_no_parameters(request)
@@ -48,9 +51,7 @@ class DeleteJobType(ApiView):
         return Response(status=204)
 
 
-class RotateTypeSecret(ApiView):
-    required_scopes = frozenset({"types:write"})
-
+class RotateTypeSecret(_WritingView):
     def post(self, request: Request, name: str) -> Response:
         """Give the type a new secret of its own: 200, and a `v1` secret this once."""
         read_no_parameters(request)

@@ -43,7 +43,8 @@ class RequestMiddleware:
             response["X-Request-Id"] = request_id
             for name, value in safe_headers().items():
                 response.headers.setdefault(name, value)
-            if isinstance(response, HttpResponse) and response.status_code != 204:
+            # Of a 304 it would be the length of what is not sent (RFC 9110, 8.6), which nobody has at hand.
+            if isinstance(response, HttpResponse) and response.status_code not in (204, 304):
                 response["Content-Length"] = str(len(response.content))
                 if request.method == "HEAD":
                     response.content = b""

@@ -66,16 +66,19 @@ def verify_code(account_id: UUID, code: str) -> str | None:
     return None
 
 
-def add_totp(account_id: UUID, secret: str, code: str, *, kept_session: str | None) -> list[str]:
+def add_totp(
+    account_id: UUID, secret: str, code: str, *, kept_session: str | None, epoch: int | None = None
+) -> list[str]:
     """Keep this seed, once a code shows that the person has it; the recovery codes, when these are the first.
 
-    Raises `Invalid` for a wrong code, and `Conflict` when there is one already.
+    `epoch`, here and below: the account's login epoch when it was proved who asks. Raises `Conflict` when that is over,
+    or when there is a seed already, and `Invalid` for a wrong code.
     """
     counter = _counter_of(secret, "".join(code.split()))
     if counter is None:
         raise Invalid([Fault("/code", "bad-format", "The code is wrong, or too old. Type the one that is shown now.")])
     with transaction.atomic():
-        account = _lock(account_id)
+        account = _lock(account_id, epoch)
         if Authenticator.objects.filter(user_id=account_id, type=TOTP_KIND).exists():
             raise Conflict("There is an authenticator app already; remove it first.")
         with seeds_of(account_id, TOTP_KIND):
@@ -84,25 +87,34 @@ def add_totp(account_id: UUID, secret: str, code: str, *, kept_session: str | No
         return _note_added(account, TOTP_KIND, kept_session)
 
 
-def add_passkey(account_id: UUID, name: str, credential: dict[str, object], *, kept_session: str | None) -> list[str]:
+def add_passkey(
+    account_id: UUID,
+    name: str,
+    credential: dict[str, object],
+    *,
+    kept_session: str | None,
+    epoch: int | None = None,
+) -> list[str]:
     """Keep a passkey whose ceremony is complete; the recovery codes, when these are the first.
 
     Raises `Conflict` for one too many: each login with one reads them all.
     """
     with transaction.atomic():
-        account = _lock(account_id)
+        account = _lock(account_id, epoch)
         if Authenticator.objects.filter(user_id=account_id, type=PASSKEY).count() >= MOST_PASSKEYS:
             raise Conflict(f"An account has at most {MOST_PASSKEYS} passkeys: remove one first.")
         Authenticator.objects.create(user=account, type=PASSKEY, data={"name": name, "credential": credential})
         return _note_added(account, PASSKEY, kept_session)
 
 
-def remove_factor(account_id: UUID, factor_id: int, *, is_required: bool, kept_session: str | None) -> None:
+def remove_factor(
+    account_id: UUID, factor_id: int, *, is_required: bool, kept_session: str | None, epoch: int | None = None
+) -> None:
     """Remove a factor; recovery codes go with the last one. Raises `NotFound`, and `Conflict` for a last one that the
     account must have.
     """
     with transaction.atomic():
-        _lock(account_id)
+        _lock(account_id, epoch)
         factors = Authenticator.objects.filter(user_id=account_id, type__in=FACTORS)
         if (factor := factors.filter(id=factor_id).first()) is None:
             raise NotFound("There is no such factor.")
@@ -126,10 +138,10 @@ def remove_all_factors(account_id: UUID) -> int:
     return removed
 
 
-def renew_recovery_codes(account_id: UUID, *, kept_session: str | None) -> list[str]:
+def renew_recovery_codes(account_id: UUID, *, kept_session: str | None, epoch: int | None = None) -> list[str]:
     """Other recovery codes in place of those before. Raises `Conflict` for an account without a second factor."""
     with transaction.atomic():
-        account = _lock(account_id)
+        account = _lock(account_id, epoch)
         if not Authenticator.objects.filter(user_id=account_id, type__in=FACTORS).exists():
             raise Conflict("Recovery codes are for who has a second factor: add one first.")
         Authenticator.objects.filter(user_id=account_id, type=RECOVERY).delete()
@@ -154,9 +166,14 @@ def _make_recovery_codes(account: Account) -> list[str]:
     return codes
 
 
-def _lock(account_id: UUID) -> Account:
-    """Changes of one account's factors follow one another."""
-    return Account.objects.select_for_update(no_key=True).get(id=account_id)
+def _lock(account_id: UUID, epoch: int | None = None) -> Account:
+    """Changes of one account's factors follow one another. Whoever waits here for what ends their session is over then:
+    nobody who was shut out leaves a factor behind.
+    """
+    account = Account.objects.select_for_update(no_key=True).get(id=account_id)
+    if epoch is not None and account.login_epoch != epoch:
+        raise Conflict("The password or a second factor was changed meanwhile; log in anew.")
+    return account
 
 
 def _spend_totp(instance: Authenticator, digits: str) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 
 from api.web_worker import render_problem
+from tenants.links import console_url
 from tests.console.people import Browser, logged_in
 from tests.factories import Tenant
 
@@ -26,13 +27,13 @@ ADDRESSES = {
     "/v1/jobs": 401,
     "/v1/none": 404,
     "/none": 404,
-    "/console": 404,
+    "/console": 302,
     "/console/": 302,
     "/console/login": 200,
     "/console/none": 404,
     "/console/reset/js_reset_none": 404,
     "/console/invitation/js_invite_none": 404,
-    "/console/static/passkeys.js": 200,
+    "/console/static/console/passkeys.js": 200,
     "/console/static/none.js": 404,
     "/console/static/../../manage.py": 404,
 }
@@ -74,6 +75,22 @@ def test_every_answer_has_them(monkeypatch: pytest.MonkeyPatch, path: str, statu
     assert answer.status_code == status
     judge(answer)
     assert answer.headers["Strict-Transport-Security"] == HSTS
+
+
+def test_the_address_that_is_printed_for_the_console_leads_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    reach_by(monkeypatch, "https://jobs.example")
+    address = console_url(settings.ENVIRONMENT)
+    assert Browser().get(address.removeprefix("https://jobs.example"))["Location"] == "/console/"
+
+
+def test_what_has_not_changed_says_no_length(tenant: Tenant, api: Any) -> None:
+    """Zero would say that the object itself is empty."""
+    api.put("/v1/job-types/mine", {"executor": "handler", "handler": "echo"}, key=tenant.api_key)
+    for path in ("/v1/openapi.json", "/docs/assets/start.js", "/v1/job-types/mine"):
+        tag = api.get(path, key=tenant.api_key).headers["ETag"]
+        answer = api.get(path, key=tenant.api_key, If_None_Match=tag)
+        assert (answer.status_code, answer.content) == (304, b"")
+        assert "Content-Length" not in answer.headers
 
 
 def test_so_have_the_pages_of_somebody_and_what_is_refused_to_them(

@@ -65,15 +65,26 @@ def list_events(tenant_id: UUID, job_id: UUID, *, limit: int, cursor: str | None
         if job is None:
             return None
         seen = 0 if cursor is None else int.from_bytes(scope.read(cursor))
-        wanted = {"tenant": tenant_id, "job": job_id, "accepted_at": job.created_at, "seen": seen, "limit": limit + 1}
-        page = run_statement(_SQL / "list_timeline.sql", wanted)
-        entries = _read_entries(tenant_id, job, page[:limit])
-    data = [
-        _show_entry(entries[row.kind, row.id], seq)
-        for seq, row in enumerate(page[:limit], start=seen + 1)
-        if (row.kind, row.id) in entries
-    ]
+        page = _read_page(tenant_id, job, seen=seen, limit=limit + 1)
+        data = _show_page(tenant_id, job, page[:limit])
     return Page(data, scope.show((seen + limit).to_bytes(16)) if len(page) > limit else None)
+
+
+def list_latest_events(tenant_id: UUID, job_id: UUID, *, limit: int) -> list[dict[str, Any]] | None:
+    """The last entries of a job's timeline, as `list_events` shows them; None when the tenant has no such job."""
+    with tenant_tx(tenant_id):
+        job = read_job(tenant_id, job_id)
+        return None if job is None else _show_page(tenant_id, job, _read_page(tenant_id, job, seen=None, limit=limit))
+
+
+def _read_page(tenant_id: UUID, job: Any, *, seen: int | None, limit: int) -> list[Any]:
+    wanted = {"tenant": tenant_id, "job": job.id, "accepted_at": job.created_at, "seen": seen, "limit": limit}
+    return run_statement(_SQL / "list_timeline.sql", wanted)
+
+
+def _show_page(tenant_id: UUID, job: Any, page: Sequence[Any]) -> list[dict[str, Any]]:
+    entries = _read_entries(tenant_id, job, page)
+    return [_show_entry(entries[row.kind, row.id], row.seq) for row in page if (row.kind, row.id) in entries]
 
 
 def _sealed_in(attempt: Attempt) -> tuple[UUID | None, ...]:

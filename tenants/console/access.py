@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.sessions.exceptions import SessionInterrupted
@@ -27,7 +27,7 @@ from jobservice.ids import parse_id
 from tenants.acting import Actor, acting_as
 from tenants.console import places
 from tenants.console.actors import member_actor, operator_actor
-from tenants.console.answers import Turned, is_page, refuse, refuse_away, refuse_error, refuse_unknown
+from tenants.console.answers import Turned, find_page, refuse, refuse_away, refuse_error, refuse_unknown
 from tenants.console.person import Person, is_stepped_up, know_person
 from tenants.console.session_store import ACCOUNT, EPOCH, TENANT
 from tenants.console.visit_gate import admit_visit, is_look
@@ -51,12 +51,14 @@ class ConsoleView(View):
     `second_permission`: what all its methods need besides. `step_up`: true when whoever asks must have proved who they
     are within ten minutes. `body_limit`: how many bytes a form of it may have. `has_secret_address`: whoever knows the
     address may act by it, so that it is told to nobody. `is_for_visitors`: an operator on a visit may do this, and
-    nothing else: what ends the visit, and what the browser alone keeps.
+    nothing else: what ends the visit, and what the browser alone keeps. `is_part`: it answers a part of the page above
+    it, so that nobody is led there from an act below.
     """
 
     permission: ClassVar[str | Mapping[str, str]]
     second_permission: ClassVar[str | None] = None
     step_up: ClassVar[bool] = False
+    is_part: ClassVar[bool] = False
     body_limit: ClassVar[int] = 64 * 1024
     has_secret_address: ClassVar[bool] = False
     is_for_visitors: ClassVar[bool] = False
@@ -154,7 +156,8 @@ def permission_for(view: type[ConsoleView], method: str) -> str | None:
     if not hasattr(view, name.lower()) or name == "OPTIONS":
         return None
     declared = view.permission
-    return declared if isinstance(declared, str) else declared[name]
+    # A name that Django's own view has for something else, such as SETUP, is no method either.
+    return declared if isinstance(declared, str) else declared.get(name)
 
 
 def check_declared_permission(view: type[ConsoleView]) -> None:
@@ -211,5 +214,7 @@ def _ask_proof(request: HttpRequest) -> HttpResponseBase:
 
 
 def _page_before(request: HttpRequest) -> str:
-    parts = urlsplit(request.headers.get("Referer", ""))
-    return parts.path if parts.netloc == request.get_host() and is_page(parts.path) else places.HOME
+    """With its query: the list that somebody acts on is the one that they have found."""
+    host, _slash, rest = request.headers.get("Referer", "").partition("://")[2].partition("/")
+    page = find_page(f"/{rest}") if host == request.get_host() else None
+    return page or places.HOME

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.urls import resolve
 from django.utils.functional import Promise
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
@@ -23,6 +25,8 @@ from jobservice.errors import (
 from jobservice.logs import log_event
 from tenants.console.places import HOME
 
+# The name of the address that takes whatever there is no page for.
+_NOWHERE = "console-Elsewhere"
 # What is away for a moment is asked for again after so long.
 RETRY_SECONDS = 2
 STATUSES: Mapping[type[JobserviceError], int] = {
@@ -45,6 +49,8 @@ _TITLES = {
     429: _("Too many tries"),
     503: _("Try again in a moment"),
 }
+# A limit of the tenant's has the status of too many tries, and is none.
+_OF_QUOTA = _("A limit is reached")
 
 
 class Turned(Exception):
@@ -56,10 +62,15 @@ class Turned(Exception):
 
 
 def refuse(
-    request: HttpRequest, status: int, sentence: str | Promise, *, retry_seconds: int | None = None
+    request: HttpRequest,
+    status: int,
+    sentence: str | Promise,
+    *,
+    title: str | Promise | None = None,
+    retry_seconds: int | None = None,
 ) -> HttpResponse:
     """A page that says why not."""
-    title = _TITLES.get(status, _("That did not work"))
+    title = title or _TITLES.get(status, _("That did not work"))
     answer = render(request, "console/refusal.html", {"title": title, "sentence": sentence}, status=status)
     if retry_seconds is not None:
         answer["Retry-After"] = str(retry_seconds)
@@ -79,7 +90,8 @@ def refuse_error(request: HttpRequest, error: JobserviceError) -> HttpResponse:
     for kind, status in STATUSES.items():
         if isinstance(error, kind):
             sentence = " ".join(fault.detail for fault in error.faults) if isinstance(error, Invalid) else error.detail
-            return refuse(request, status, sentence, retry_seconds=_retry_seconds(error, status))
+            title = _OF_QUOTA if isinstance(error, QuotaExceeded) else None
+            return refuse(request, status, sentence, title=title, retry_seconds=_retry_seconds(error, status))
     raise error
 
 
@@ -107,10 +119,29 @@ def _retry_seconds(error: JobserviceError, status: int) -> int | None:
 def safe_next(request: HttpRequest, default: str = HOME) -> str:
     """Where `next` of the form or the address leads, when that is a page of the console; else `default`."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
-    return wanted if is_page(wanted) else default
+    return find_page(wanted) or default
 
 
-def is_page(address: str) -> bool:
+def find_page(address: str) -> str | None:
+    """The address of a page of the console; of an act, whose answer stood there and which takes forms only, that of the
+    page above it. None for what is elsewhere.
+    """
+    if not _is_of_console(address):
+        return None
+    above = urlsplit(address).path
+    if _has_page(above):
+        return address
+    while above.startswith(HOME) and not (_has_page(above) and resolve(above).url_name != _NOWHERE):
+        above = above.rpartition("/")[0]
+    return above if above.startswith(HOME) else HOME
+
+
+def _has_page(path: str) -> bool:
+    view = getattr(resolve(path).func, "view_class", None)
+    return hasattr(view, "get") and not getattr(view, "is_part", False)
+
+
+def _is_of_console(address: str) -> bool:
     return (
         address.startswith(HOME)
         # Neither a header nor the database takes control characters.

@@ -17,14 +17,13 @@ from django.utils.translation import gettext as _
 from jobservice.cursors import CursorScope
 from jobservice.errors import Fault
 from jobservice.field_checks import is_storable, parse_instant
-from jobservice.ids import MEMBER, show_id
-from tenants.acting import ACTOR_TYPES
+from tenants.acting import ACTOR_TYPES, MEMBER
+from tenants.actor_names import name_actors
 from tenants.audit_catalogue import ACTIONS
 from tenants.audit_lists import AuditFilters, list_audit_events, represent_audit_event
 from tenants.console.access import ConsoleView
 from tenants.console.curl import show_curl
 from tenants.console.person import Person
-from tenants.member_changes import list_members
 from tenants.models import AuditEvent
 from tenants.roles import AUDIT
 
@@ -55,7 +54,8 @@ class AuditLog(ConsoleView):
     def _page(self, request: HttpRequest, query: dict[str, str], filters: AuditFilters) -> dict[str, Any]:
         cursor = request.GET.get("cursor") or None
         events, following = _read_page(self.person, filters, cursor, limit=PAGE_SIZE)
-        emails = {show_id(MEMBER, one.id): one.email for one in list_members(self.person.tenant_id)}
+        # Of who was removed since, too.
+        emails = name_actors(self.person.tenant_id, {one.actor_id for one in events if one.actor_type == MEMBER})
         path = reverse("console-AuditLog")
         return {
             "events": [_row(event, emails) for event in events],

@@ -10,13 +10,15 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from jobservice.errors import Forbidden
 from jobservice.ids import BULK_ACTION, parse_id
 from jobservice.jobs.bulk_actions import RUNNING, abort_bulk_action, find_bulk_action, unknown_bulk_action
 from tenants.console.access import ConsoleView
 from tenants.console.endpoint_rows import endpoint_address
 from tenants.console.live import answer_part
 from tenants.console.notices import tell
-from tenants.roles import ACT, READ
+from tenants.console.person import Person
+from tenants.roles import ACT, READ, WEBHOOKS
 
 
 class BulkActionPage(ConsoleView):
@@ -40,12 +42,14 @@ class AbortBulkAction(ConsoleView):
     permission = ACT
 
     def post(self, request: HttpRequest, action_id: str) -> HttpResponseBase:
+        if not _may_abort(self.person, _find(self.person.tenant_id, action_id)):
+            raise Forbidden(_("Your role in this tenant does not allow it. Ask one of its owners."))
         abort_bulk_action(self.person.tenant_id, _read_id(action_id))
         tell(request, "success", _("Stopped. What was done stays done."))
         return HttpResponseRedirect(reverse("console-BulkActionPage", kwargs={"action_id": action_id}))
 
 
-def _context(person: Any, shown: dict[str, Any]) -> dict[str, Any]:
+def _context(person: Person, shown: dict[str, Any]) -> dict[str, Any]:
     ended = shown["done"] + (shown["skipped"] or 0)
     return {
         "bulk": shown,
@@ -54,8 +58,13 @@ def _context(person: Any, shown: dict[str, Any]) -> dict[str, Any]:
         "words": " ".join(_words(shown["filter"])),
         "is_running": shown["status"] == RUNNING,
         "share": ended / shown["matched"] if shown["matched"] else 1.0,
-        "may_act": person.may(ACT),
+        "may_act": _may_abort(person, shown),
     }
+
+
+def _may_abort(person: Person, shown: dict[str, Any]) -> bool:
+    """Whoever may begin one may end it: of jobs who acts on them, of deliveries who sets up webhooks."""
+    return person.may(WEBHOOKS if shown["endpoint_id"] else ACT)
 
 
 def _words(filters: dict[str, Any]) -> list[str]:

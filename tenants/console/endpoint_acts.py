@@ -37,9 +37,10 @@ from jobservice.webhooks.event_types import EVENT_TYPES
 from jobservice.webhooks.replay_filters import ReplayFilters, parse_replay, show_replay
 from tenants.api_key_requests import parse_rotation
 from tenants.console.access import ConsoleView
+from tenants.console.addresses import with_query
 from tenants.console.answers import STATUSES
 from tenants.console.endpoint_form import SIGNINGS, empty_form, read_form, show_form
-from tenants.console.endpoint_rows import endpoint_address, read_endpoint, read_endpoint_id
+from tenants.console.endpoint_rows import endpoint_address, read_endpoint, read_endpoint_id, tell_sent
 from tenants.console.key_form import OVERLAPS, read_overlap
 from tenants.console.notices import tell
 from tenants.console.tenant_limits import read_quotas
@@ -79,7 +80,8 @@ class _EndpointForm(ConsoleView):
             "events": [{"name": name, "words": _(words)} for name, words in EVENT_TYPES.items()],
             "signings": SIGNINGS,
             "id": None if endpoint is None else show_id(ENDPOINT, endpoint.id),
-            "revision": None if endpoint is None else endpoint.revision,
+            # Of the form as it was first looked at: what somebody else changed since is not to be written over.
+            "revision": None if endpoint is None else form.get("revision") or endpoint.revision,
             "header_names": () if endpoint is None else tuple(endpoint.settings["headers"]),
         }
         status = 200 if error is None else STATUSES.get(type(error), 422)
@@ -203,12 +205,13 @@ class ResendDelivery(ConsoleView):
             raise unknown_delivery()
         try:
             with tenant_tx(tenant_id):
-                retry_delivery(tenant_id, wanted)
+                view = retry_delivery(tenant_id, wanted)
                 transaction.on_commit(wake_dispatcher)
-            tell(request, "success", _("It is sent again."))
+            tell_sent(request, view)
         except Conflict as refusal:
             tell(request, "warning", refusal.detail)
-        return HttpResponseRedirect(endpoint_address(endpoint_id))
+        seen = {name: request.GET.get(name, "") for name in ("state", "event", "cursor")}
+        return HttpResponseRedirect(with_query(endpoint_address(endpoint_id), seen))
 
 
 class RecoverDeliveries(ConsoleView):

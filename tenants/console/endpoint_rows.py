@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -15,6 +16,7 @@ from jobservice.webhooks.endpoint_tries import TriesOfEndpoint
 from jobservice.webhooks.endpoints import EndpointView, find_endpoint, unknown_endpoint
 from jobservice.webhooks.event_types import ALL
 from tenants.console.endpoint_form import shown_host
+from tenants.console.notices import tell
 from tenants.console.person import Person
 from tenants.roles import WEBHOOKS
 
@@ -52,6 +54,14 @@ def delivery_row(view: DeliveryView) -> dict[str, Any]:
         # What changes of it.
         "facts": [str(view.id), view.state, view.attempt, len(view.attempts), str(view.next_attempt_at)],
     }
+
+
+def tell_sent(request: HttpRequest, view: DeliveryView) -> None:
+    """What has become of a delivery that somebody wants to be sent again."""
+    if view.state == "held":
+        tell(request, "warning", _("It is held while its endpoint takes none, and goes out when that is enabled."))
+    else:
+        tell(request, "success", _("It is sent again."))
 
 
 def endpoint_address(endpoint_id: str) -> str:

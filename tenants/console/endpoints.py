@@ -78,6 +78,7 @@ class EndpointPage(ConsoleView):
 
 class EndpointDeliveries(ConsoleView):
     permission = READ
+    is_part = True
 
     def get(self, request: HttpRequest, endpoint_id: str) -> HttpResponseBase:
         """The deliveries that somebody looks at, as they are now, and how many came after them."""
@@ -103,6 +104,7 @@ class EndpointDeliveries(ConsoleView):
             "pager_next": request.GET.get("older"),
             "rows_href": request.get_full_path(),
             "first_href": with_query(address, _kept(filters)),
+            "seen": with_query("", {**_kept(filters), "cursor": request.GET.get("cursor", "")}),
             "new_count": new,
             "new_deliveries": f"{MOST_NEW}+" if new > MOST_NEW else new,
         }
@@ -136,7 +138,9 @@ def _show_endpoint(
     context = {
         **row,
         "deliveries": [delivery_row(delivery) for delivery in page.data],
-        "rows_href": _rows_href(row["id"], query, page, is_first=cursor is None),
+        "rows_href": _rows_href(row["id"], query, page, cursor=cursor),
+        # What is looked at, so that an act leads back to it.
+        "seen": with_query("", {**query, "cursor": cursor or ""}),
         "with_answers": with_answers,
         "filters": filters,
         "cursor": cursor,
@@ -165,10 +169,10 @@ def _kept(filters: DeliveryFilters) -> dict[str, str]:
     return {name: value for name, value in asdict(filters).items() if value is not None}
 
 
-def _rows_href(endpoint_id: str, query: dict[str, str], page: DeliveryPage, *, is_first: bool) -> str:
+def _rows_href(endpoint_id: str, query: dict[str, str], page: DeliveryPage, *, cursor: str | None) -> str:
     """Where those that are shown are asked for again. `older`: there are more, as an empty part has to say."""
     shown = ",".join(show_id(DELIVERY, one.id) for one in page.data)
-    more = {"first": "1" if is_first else "", "older": "1" if page.next_cursor else ""}
+    more = {"first": "" if cursor else "1", "older": "1" if page.next_cursor else "", "cursor": cursor or ""}
     path = reverse("console-EndpointDeliveries", kwargs={"endpoint_id": endpoint_id})
     return with_query(path, {**query, "deliveries": shown, **more})
 

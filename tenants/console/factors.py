@@ -64,6 +64,7 @@ class AddTotp(ConsoleView):
                 self._seed(request),
                 request.POST.get("code", "")[:20],
                 kept_session=own_session(request),
+                epoch=self.standing.login_epoch,
             )
         except Invalid as error:
             return self._show(request, error=error.faults[0].detail)
@@ -99,9 +100,14 @@ class AddPasskey(ConsoleView):
         name = request.POST.get("name", "").strip()[:_LONGEST_NAME] or _("Passkey")
         if "\x00" in name:
             return self._show(request, error=_("This name holds a character that cannot be typed."))
-        return _show_codes(
-            request, add_passkey(self.standing.account_id, name, credential, kept_session=own_session(request))
+        codes = add_passkey(
+            self.standing.account_id,
+            name,
+            credential,
+            kept_session=own_session(request),
+            epoch=self.standing.login_epoch,
         )
+        return _show_codes(request, codes)
 
     def _show(self, request: HttpRequest, error: str = "") -> HttpResponseBase:
         options = passkeys.registration_options(self.standing.account_id)
@@ -116,7 +122,13 @@ class RemoveFactor(ConsoleView):
 
     def post(self, request: HttpRequest, factor: int) -> HttpResponseBase:
         is_required = self.standing.is_staff or any(one.require_mfa for one in self.standing.memberships)
-        remove_factor(self.standing.account_id, factor, is_required=is_required, kept_session=own_session(request))
+        remove_factor(
+            self.standing.account_id,
+            factor,
+            is_required=is_required,
+            kept_session=own_session(request),
+            epoch=self.standing.login_epoch,
+        )
         return HttpResponseRedirect(places.FACTORS)
 
 
@@ -125,7 +137,8 @@ class RenewRecoveryCodes(ConsoleView):
     step_up = True
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
-        return _show_codes(request, renew_recovery_codes(self.standing.account_id, kept_session=own_session(request)))
+        own, epoch = own_session(request), self.standing.login_epoch
+        return _show_codes(request, renew_recovery_codes(self.standing.account_id, kept_session=own, epoch=epoch))
 
 
 def draw_qr_code(text: str) -> tuple[int, str]:

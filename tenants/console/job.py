@@ -18,12 +18,12 @@ from jobservice.jobs.retry import RETRIED_STATES
 from jobservice.jobs.retry_edited import list_followers
 from jobservice.jobs.selectors import find_job, has_job
 from jobservice.jobs.states import FINAL_STATES
-from jobservice.jobs.timeline import list_attempts, list_events
+from jobservice.jobs.timeline import list_attempts, list_latest_events
 from jobservice.webhooks.delivery_lists import DeliveryView, list_job_deliveries
 from tenants.console.access import ConsoleView
 from tenants.console.curl import show_curl
 from tenants.console.job_beside import beside_facts, beside_job
-from tenants.console.job_rows import short_id, wait_ms
+from tenants.console.job_rows import short_id, wait_minutes, wait_ms
 from tenants.console.job_story import tell_phases, tell_steps
 from tenants.console.live import answer_part
 from tenants.console.shown_json import answer_json
@@ -50,7 +50,7 @@ class JobLive(ConsoleView):
     def get(self, request: HttpRequest, job_id: str) -> HttpResponseBase:
         context = job_context(request, self.person, read_job_id(job_id))
         facts = [context["job"], context["attempts"], [delivery["facts"] for delivery in context["deliveries"]]]
-        facts += [context["has_origin"], context["followers"]]
+        facts += [context["has_origin"], context["followers"], wait_minutes(context["job"], now=datetime.now(UTC))]
         return answer_part(request, "console/parts/job_body.html", context, facts=facts)
 
 
@@ -83,7 +83,7 @@ def job_context(request: HttpRequest, person: Any, job_id: UUID) -> dict[str, An
     tenant_id, now = person.tenant_id, datetime.now(UTC)
     found = find_job(tenant_id, job_id)
     attempts = list_attempts(tenant_id, job_id, limit=MOST_ATTEMPTS)
-    events = list_events(tenant_id, job_id, limit=MOST_EVENTS)
+    events = list_latest_events(tenant_id, job_id, limit=MOST_EVENTS)
     if found is None or attempts is None or events is None:
         raise unknown_job()
     job = found.job
@@ -91,7 +91,7 @@ def job_context(request: HttpRequest, person: Any, job_id: UUID) -> dict[str, An
         "job": job,
         "short_id": short_id(job["id"]),
         "wait_ms": wait_ms(job, now=now),
-        "steps": tell_steps(job, attempts.data, events.data),
+        "steps": tell_steps(job, attempts.data, events),
         "phases": tell_phases(job, now=now),
         "attempts": [_show_attempt(attempt) for attempt in attempts.data],
         "has_more_attempts": attempts.next_cursor is not None,

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from jobservice.errors import Conflict, Invalid
+from jobservice.errors import Conflict, Invalid, QuotaExceeded
 from jobservice.ids import DELIVERY, parse_id
 from jobservice.jobs.cancel import cancel_job
 from jobservice.jobs.change import JobChange, change_job
@@ -19,6 +19,7 @@ from jobservice.jobs.selectors import PARTS, find_job
 from jobservice.webhooks.delivery_lists import read_delivery, unknown_delivery
 from jobservice.webhooks.delivery_retry import retry_delivery
 from tenants.console.access import ConsoleView
+from tenants.console.endpoint_rows import tell_sent
 from tenants.console.job import job_context, read_job_id, unknown_job
 from tenants.console.notices import tell
 from tenants.console.shown_json import cut_json
@@ -34,8 +35,8 @@ class _ActOnJob(ConsoleView):
         wanted = read_job_id(job_id)
         try:
             tell(request, "success", self.act(wanted))
-        except (Conflict, Invalid) as refusal:
-            # The job moved on while somebody looked at it: nothing to be shown a page of error for.
+        except (Conflict, Invalid, QuotaExceeded) as refusal:
+            # The job moved on while somebody looked at it, or there is no room: no page of error for that.
             faults = [fault.detail for fault in refusal.faults] if isinstance(refusal, Invalid) else [refusal.detail]
             tell(request, "warning", " ".join(faults))
         return HttpResponseRedirect(self.next_page(job_id))
@@ -95,8 +96,7 @@ class ReplayDelivery(ConsoleView):
         if wanted is None or found is None or found.job_id != read_job_id(job_id):
             raise unknown_delivery()
         try:
-            retry_delivery(tenant_id, wanted)
-            tell(request, "success", _("It is sent again."))
+            tell_sent(request, retry_delivery(tenant_id, wanted))
         except Conflict as refusal:
             tell(request, "warning", refusal.detail)
         return HttpResponseRedirect(reverse("console-JobPage", kwargs={"job_id": job_id}))

@@ -18,7 +18,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from jobservice.errors import Conflict, Fault, Invalid, NotFound
+from jobservice.errors import Conflict, Fault, Invalid, NotFound, QuotaExceeded
 from jobservice.ids import BULK_ACTION, JOB, parse_id, show_id
 from jobservice.jobs.accept import accept_job
 from jobservice.jobs.bulk_action_request import MAX_JOBS, BulkActionRequest
@@ -76,7 +76,7 @@ class _ActOnJobs(ConsoleView):
             try:
                 self.act(job_id)
                 done += 1
-            except (Conflict, NotFound) as refusal:
+            except (Conflict, NotFound, QuotaExceeded) as refusal:
                 refusals.append(refusal.detail)
         say = ngettext("%(title)s: done for %(done)s job.", "%(title)s: done for %(done)s jobs.", done)
         text = say % {"title": self.title, "done": done}
@@ -119,7 +119,8 @@ class _ActOnJobs(ConsoleView):
             "job_ids": [show_id(JOB, job_id) for job_id in job_ids or ()],
             "is_all": job_ids is None,
             "is_typed": job_ids is None and count > TYPED_FROM,
-            "search_text": query.text,
+            # What is confirmed is what was counted, however long the question stands.
+            "search_text": query.text if job_ids else query.at_fixed_times,
             "fault": fault,
             "back": _list_address(query),
         }

@@ -43,7 +43,8 @@ def beside_job(person: Person, job_id: UUID, job: Mapping[str, Any]) -> dict[str
 
 def beside_facts(beside: Mapping[str, Any]) -> list[object]:
     """What changes of it."""
-    return [job_facts(row["job"] for row in beside["history"]), [act["id"] for act in beside["acts"]]]
+    history = (row["job"] for row in beside["history"])
+    return [job_facts(history, now=datetime.now(UTC)), [act["id"] for act in beside["acts"]]]
 
 
 def _find_acts(tenant_id: UUID, shown_id: str) -> list[dict[str, Any]]:

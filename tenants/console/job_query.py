@@ -44,6 +44,13 @@ class JobQuery:
     def is_filtered(self) -> bool:
         return self.filters != JobFilters()
 
+    @property
+    def at_fixed_times(self) -> str:
+        """The text of the same search with moments for what counts from now: the pages of a list are of one search."""
+        moments = {"since": self.filters.created_after, "until": self.filters.created_before}
+        words = ((name, value, moments.get(name)) for name, value in _split(self.text))
+        return join_words([(name, moment.isoformat() if moment else value) for name, value, moment in words])
+
     def with_state(self, state: str | None) -> str:
         """The text of the same search among the jobs of a state, or of all states."""
         words = [word for word in _split(self.text) if word[0] != "state"]
@@ -97,7 +104,7 @@ def _read(name: str, value: str, *, now: datetime) -> Any:
         case "error":
             return parse_id(ERROR_GROUP, value)
         case "priority":
-            return int(value) if value.isascii() and value.isdigit() and int(value[:3]) <= MAX_PRIORITY else None
+            return int(value) if value in map(str, range(MAX_PRIORITY + 1)) else None
         case "since" | "until":
             return _moment(value, now=now)
     return None

@@ -23,9 +23,16 @@ def latest_job_rows(jobs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return job_rows(jobs, now=datetime.now(UTC))
 
 
-def job_facts(jobs: Iterable[dict[str, Any]]) -> list[object]:
+def job_facts(jobs: Iterable[dict[str, Any]], *, now: datetime) -> list[object]:
     """What a list shows of its jobs: it has changed when this has."""
-    return [[job["id"], job["state"], job["attempt"], job["priority"], job["cancel_requested"]] for job in jobs]
+    names = ("id", "state", "attempt", "max_attempts", "priority", "tags", "cancel_requested")
+    return [[*(job[name] for name in names), wait_minutes(job, now=now)] for job in jobs]
+
+
+def wait_minutes(job: dict[str, Any], *, now: datetime) -> int | None:
+    """Of a job that waits, how long, in whole minutes: what is shown of it is that old at most."""
+    waited = wait_ms(job, now=now)
+    return None if waited is None else int(waited // 60_000)
 
 
 def short_id(job_id: str) -> str:

@@ -56,7 +56,7 @@ def tell_phases(job: dict[str, Any], *, now: datetime) -> list[Phase]:
     marks = [
         (_("Waiting"), "available", max(job["run_at"], job["created_at"])),
         (_("Handed out"), "dispatched", job["dispatched_at"]),
-        (_("Running"), "executing", job["started_at"] if job["attempt"] <= 1 else None),
+        (_("Running"), "executing", _last_start(job)),
     ]
     known = [(name, tone, parse_moment(at)) for name, tone, at in marks if at]
     end = parse_moment(job["finished_at"]) if job["finished_at"] else now
@@ -93,8 +93,16 @@ def _started(attempt: dict[str, Any]) -> Step:
 
 def _running(job: dict[str, Any]) -> Step:
     """An attempt is told of when it is over: of the one that runs there is the job's own word."""
-    at = job["started_at"] if job["attempt"] <= 1 else job["dispatched_at"]
+    at = _last_start(job) or job["dispatched_at"]
     return Step(at, _("Attempt %(number)s runs") % {"number": max(1, job["attempt"])}, "executing", "loader")
+
+
+def _last_start(job: dict[str, Any]) -> str | None:
+    """None when it is not known: the job tells its first start, and was handed out again since, which is no further
+    attempt when it snoozed.
+    """
+    started, dispatched = job["started_at"], job["dispatched_at"]
+    return started if started and dispatched and dispatched <= started else None
 
 
 def _of_event(event: dict[str, Any]) -> Step | None:

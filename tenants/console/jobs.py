@@ -54,11 +54,14 @@ class JobList(ConsoleView):
             "tabs": _tabs(self.person.tenant_id, query),
             "rows_href": _rows_href(query, [job["id"] for job in page.data], is_first=is_first),
             "tabs_href": with_query(reverse("console-JobTabs"), address),
-            "json_href": with_query(reverse("console-JobListJson"), address),
+            "json_href": with_query(
+                reverse("console-JobListJson"), {**address, "cursor": request.GET.get("cursor", "")}
+            ),
             "pager_text": _("%(count)s jobs, the newest first") % {"count": len(page.data)},
             "pager_first": None if is_first else with_query(reverse("console-JobList"), address),
+            # A cursor goes with the moments that its page was found by.
             "pager_next": page.next_cursor
-            and with_query(reverse("console-JobList"), {**address, "cursor": page.next_cursor}),
+            and with_query(reverse("console-JobList"), {"q": query.at_fixed_times, "cursor": page.next_cursor}),
             "curl": show_curl(request, "/v1/jobs", filter_parameters(query.filters)),
             "first_curl": show_post(request, "/v1/jobs", _FIRST_JOB),
             "suggestions": [*(f"state:{state}" for state in STATES), *(f"{name}:" for name in QUALIFIERS[1:])],
@@ -79,15 +82,16 @@ class JobRows(ConsoleView):
         new = 0
         if wanted and request.GET.get("first"):
             new = count_newer_jobs(tenant_id, query.filters, after=wanted[0], limit=MOST_NEW + 1)
+        now = datetime.now(UTC)
         context = {
             **_list_context(request, self.person, query),
-            "jobs": job_rows(jobs, now=datetime.now(UTC)),
+            "jobs": job_rows(jobs, now=now),
             "rows_href": request.get_full_path(),
             "first_href": with_query(reverse("console-JobList"), {"q": query.text} if query.text else {}),
             "new_count": new,
             "new_jobs": f"{MOST_NEW}+" if new > MOST_NEW else new,
         }
-        return answer_part(request, "console/parts/job_rows.html", context, facts=[job_facts(jobs), new])
+        return answer_part(request, "console/parts/job_rows.html", context, facts=[job_facts(jobs, now=now), new])
 
 
 class JobTabs(ConsoleView):

@@ -5,6 +5,7 @@ A key's text is on the answer to the form that made it, and nowhere after that.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -42,6 +43,15 @@ from tenants.models import ApiKey
 from tenants.roles import KEYS
 
 PAGE_SIZE = 50
+# What a key of each scope may look at.
+_LOOKS = {
+    "jobs:read": "/v1/jobs",
+    "tenant:read": "/v1/tenant",
+    "webhooks:write": "/v1/event-types",
+    "audit:read": "/v1/audit-events",
+}
+# Not by a key that is limited to queues.
+_OF_ALL_QUEUES = frozenset({"audit:read"})
 
 
 class KeyList(ConsoleView):
@@ -157,10 +167,14 @@ def _show_once(request: HttpRequest, shown: ShownKey, *, title: str) -> HttpResp
 
 
 def _first_request(request: HttpRequest, shown: ShownKey) -> str:
-    """Something that the key may do, as a line that works as it is."""
-    if "jobs:write" in shown.key.scopes:
-        return with_key(show_post(request, "/v1/jobs", '{"type": "echo", "payload": {"hello": "world"}}'), shown.text)
-    return with_key(show_curl(request, "/v1/jobs"), shown.text)
+    """Something that the key may do, as a line that works as it is; empty where there is nothing so harmless."""
+    scopes, queues = shown.key.scopes, shown.key.queues
+    if "jobs:write" in scopes:
+        job = {"type": "echo", **({"queue": queues[0]} if queues else {}), "payload": {"hello": "world"}}
+        return with_key(show_post(request, "/v1/jobs", json.dumps(job)), shown.text)
+    barred = _OF_ALL_QUEUES if queues else frozenset()
+    looks = [path for scope, path in _LOOKS.items() if scope in scopes and scope not in barred]
+    return with_key(show_curl(request, looks[0]), shown.text) if looks else ""
 
 
 def _row(key: ApiKey, *, now: datetime) -> dict[str, Any]:

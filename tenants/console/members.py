@@ -125,6 +125,7 @@ def _show(
         "new": new,
         "link": None if new is None or can_send_mail() else invitation_url(new.invitation),
         "errors": faults or ([error.detail] if error is not None else []),
+        "typed": {"role": "viewer"} if error is None else request.POST,
     }
     status = 200 if error is None else STATUSES[type(error)]
     return render(request, "console/members.html", content, status=status)

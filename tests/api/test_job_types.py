@@ -157,6 +157,20 @@ def test_each_operation_needs_a_key_and_its_scope(api: Any, tenant: Any) -> None
         problem(api.get(path, key=make_key(tenant, "types:write")), 403, "insufficient-scope")
 
 
+def test_a_key_limited_to_queues_says_of_no_type_where_its_work_is_done(api: Any, tenant: Any) -> None:
+    """Jobs of other queues would be sent there, with what is in them."""
+    own = {"executor": "http", "http": {"url": URL, "signing": {"own": True}}}
+    api.put("/v1/job-types/shared", own, key=tenant.api_key)
+    before = api.get("/v1/job-types/shared", key=tenant.api_key)
+    key = make_key(tenant, "types:write", "jobs:write", "payloads:read", queues=["mail"])
+    for name in ("shared", "new"):
+        body = {**HTTP, "http": {"url": "http://127.0.0.1:9/thief"}}
+        problem(api.put(f"/v1/job-types/{name}", body, key=key), 403, "forbidden")
+        problem(delete(api, name, key=key), 403, "forbidden")
+        problem(api.post(f"/v1/job-types/{name}/rotate-secret", key=key), 403, "forbidden")
+    assert api.get("/v1/job-types/shared", key=tenant.api_key).content == before.content
+
+
 def test_a_job_of_the_type_takes_its_defaults(api: Any, tenant: Any) -> None:
     body = {"executor": "handler", "handler": "echo", "defaults": {"queue": "mail", "priority": 4, "max_attempts": 2}}
     api.put("/v1/job-types/mine", body, key=tenant.api_key)

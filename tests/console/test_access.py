@@ -29,8 +29,9 @@ from tenants.console.urls import urlpatterns
 from tenants.models import ApiKey, LoginSession, Member
 from tenants.models import Tenant as TenantRow
 from tenants.roles import PERMISSIONS, REVEAL, ROLES, permissions_of
-from tests.console.people import Browser, join, logged_in
+from tests.console.people import CSRF, Browser, join, logged_in
 from tests.factories import Tenant, make_job
+from tests.roles import as_role
 from tests.webhooks.test_endpoints import make_endpoint
 
 pytestmark = pytest.mark.django_db
@@ -130,6 +131,16 @@ def test_a_page_that_declares_none_or_not_for_each_method_stops_the_process() ->
     for view in (Forgotten, Half, Unknown, Doubtful):
         with pytest.raises(ImproperlyConfigured, match=view.__name__):
             check_declared_permission(view)
+
+
+@pytest.mark.parametrize("method", ["PATCH", "SETUP", "DISPATCH"])
+def test_a_method_that_no_page_has_is_refused_whatever_else_bears_its_name(tenant: Tenant, method: str) -> None:
+    browser = logged_in(tenant)
+    headers = {"Origin": "https://localhost", "X-CSRFToken": browser.client.cookies[CSRF].value}
+    for path in ("/console/members", "/console/queues/mail", "/console/errors/err_01h455vb4pex5vsknk084sn02q"):
+        with as_role("web"):
+            answer = browser.client.generic(method, path, secure=True, headers=headers, HTTP_HOST="localhost")
+        assert answer.status_code == 405, path
 
 
 @pytest.mark.parametrize("name", sorted(name for name, page in PAGES.items() if page[3] != ANYONE))

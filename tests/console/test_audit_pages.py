@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from jobservice.jobs.queues import change_queue
 from tenants.acting import Actor, acting_as
 from tenants.audit_lists import AuditFilters, list_audit_events, represent_audit_event
-from tenants.models import AuditEvent
+from tenants.models import AuditEvent, Member
 from tests.console.visiting import make_person, text_of
 from tests.factories import make_job, make_tenant
 from tests.roles import as_role
@@ -44,6 +44,10 @@ def test_a_member_is_named_by_their_address(tenant: Any) -> None:
     visitor = make_person(tenant, "admin")
     visitor.post("/console/queues/mail/pause")
     assert re.search(r"person-\d+@example.com mem_", text_of(visitor.get("/console/audit?action=queue.updated")))
+    # And when they are a member no more.
+    Member.objects.filter(id=visitor.member_id).update(status="removed")
+    later = make_person(tenant, "admin").get("/console/audit?action=queue.updated")
+    assert re.search(r"person-\d+@example.com mem_", text_of(later))
 
 
 @pytest.mark.parametrize(

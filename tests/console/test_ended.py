@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 
 from tenants import accounts
 from tenants.accounts import change_password, check_login, is_password_of
+from tenants.console.signing_in import own_session
 from tenants.models import Account, LoginSession
 from tenants.second_factors import remove_all_factors
 from tests.console.people import PASSWORD, SESSION, Browser, code_of, join, logged_in
-from tests.console.test_factors import add_totp, pass_second_factor
+from tests.console.test_factors import add_totp, pass_second_factor, seed_on
 from tests.factories import Tenant
 
 pytestmark = pytest.mark.django_db
@@ -109,6 +111,30 @@ def test_the_kept_session_goes_on_and_a_change_with_the_old_password_does_not(
     answer = browser.post("/console/account/password", {"current": ANOTHER, "password": "a thief's long password"})
     assert answer.status_code == 409
     assert is_password_of(account_id, "a third long password")
+    assert not is_in(browser)
+
+
+@pytest.mark.parametrize("act", ["totp", "passkey", "{factor}/remove", "recovery-codes"])
+def test_a_session_that_ends_during_a_change_of_factors_changes_none(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """Of a thief who is shut out by another password, while their own passkey is on its way."""
+    browser = logged_in(tenant, email="ada@example.com")
+    account_id, seed = Account.objects.get().id, ""
+    if act == "totp":
+        seed = seed_on(browser.get("/console/account/factors/totp"))
+    else:
+        add_totp(browser)
+    monkeypatch.setattr("tenants.console.passkeys.complete_registration", lambda _text: {"id": "thief"})
+    late = before(own_session, lambda: change_password(account_id, ANOTHER, kept_session=None))
+    monkeypatch.setattr("tenants.console.factors.own_session", late)
+    kept = list(Authenticator.objects.order_by("id").values())
+    path = "recovery-codes" if act == "recovery-codes" else f"factors/{act}"
+    factor = Authenticator.objects.filter(type="totp").values_list("id", flat=True).first()
+    form = {"code": code_of(seed)} if seed else {}
+    answer = browser.post(f"/console/account/{path.format(factor=factor)}", form)
+    assert answer.status_code == 409
+    assert list(Authenticator.objects.order_by("id").values()) == kept
     assert not is_in(browser)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from jobservice.jobs.change import JobChange, change_job
 from jobservice.jobs.models import Job, LiveJob
+from tenants.console.job_story import tell_phases, tell_steps
 from tenants.models import AuditEvent
 from tests.console.visiting import make_person, text_of
 from tests.factories import make_job
@@ -33,6 +36,39 @@ def test_a_job_that_is_over_tells_its_life(tenant: Any) -> None:
     assert words.index("Accepted") < words.index("Attempts")
     assert "Completed" in words
     assert "to come" not in words
+
+
+def test_of_a_long_life_the_latest_is_told(tenant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tenants.console.job.MOST_EVENTS", 1)
+    job = make_job(tenant)
+    change_job(tenant.id, job_uuid(job), JobChange(priority=7))
+    words = text_of(make_person(tenant).get(f"/console/jobs/{job['id']}"))
+    assert "Changed" in words
+
+
+def test_the_time_of_a_run_is_told_where_it_was_the_only_one() -> None:
+    """A run that snoozed counts no attempt: the next one is the first again, and its start is not told."""
+    due, started = "2026-01-31T12:00:00.000Z", "2026-01-31T12:00:02.000Z"
+    job: dict[str, object] = {
+        "state": "completed",
+        "queue": "mail",
+        "created_at": due,
+        "run_at": due,
+        "available_at": due,
+    }
+    job |= {"attempt": 1, "started_at": started, "finished_at": "2026-01-31T12:01:10.000Z"}
+    once = {**job, "dispatched_at": "2026-01-31T12:00:01.000Z"}
+    again = {**job, "dispatched_at": "2026-01-31T12:01:00.000Z"}
+    now = datetime.now(UTC)
+    assert [(one.took, one.share) for one in tell_phases(once, now=now)] == [
+        ("1.00 s", 1.43),
+        ("1.00 s", 1.43),
+        ("1 m 08 s", 97.14),
+    ]
+    assert tell_phases(again, now=now) == []
+    for one, begun in ((once, started), (again, again["dispatched_at"])):
+        steps = tell_steps({**one, "state": "executing", "finished_at": None}, [], [])
+        assert [step.at for step in steps if step.icon == "loader"] == [begun]
 
 
 @pytest.mark.parametrize("part", ["", "/live", "/json"])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from jobservice.jobs.change import JobChange, change_job
 from jobservice.jobs.models import LiveJob
 from tenants.models import AuditEvent
+from tenants.models import Tenant as TenantRow
 from tests.console.visiting import make_person, text_of
 from tests.factories import make_job
 from tests.jobs.test_selectors import end, job_uuid
@@ -58,7 +61,7 @@ def test_a_search_finds_what_it_names(tenant: Any, search: str, wanted: list[int
 
 
 @pytest.mark.parametrize(
-    "search", ["state:gone", "color:red", "since:tomorrow", "id:job_x", "tag:x", "queue:a queue:b"]
+    "search", ["state:gone", "color:red", "since:tomorrow", "id:job_x", "tag:x", "queue:a queue:b", "priority:00012"]
 )
 def test_a_search_that_is_not_understood_says_so_and_finds_nothing(tenant: Any, search: str) -> None:
     make_job(tenant)
@@ -88,6 +91,23 @@ def test_pages_follow_one_another_and_a_foreign_cursor_is_told(tenant: Any, othe
     assert rows_of(answer) == []
 
 
+def test_pages_of_a_time_that_counts_from_now_follow_one_another(tenant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tenants.console.jobs.PAGE_SIZE", 1)
+    jobs = [make_job(tenant)["id"] for _ in range(2)]
+    visitor = make_person(tenant)
+    first = visitor.get('/console/jobs?q=type:echo since:"2 h"')
+    older = re.search(r'href="([^"]+)" rel="next"', first.content.decode())
+    assert older is not None
+    second = visitor.get(older[1].replace("&amp;", "&"))
+    assert 'role="alert"' not in second.content.decode()
+    assert rows_of(first) + rows_of(second) == jobs[::-1]
+    shown = re.search(r'<a class="[^"]*" href="([^"]+)">(?:(?!</a>).)*As JSON', second.content.decode(), re.DOTALL)
+    assert shown is not None
+    as_json = text_of(visitor.get(shown[1].replace("&amp;", "&")))
+    assert jobs[0] in as_json
+    assert jobs[1] not in as_json
+
+
 def test_rows_stay_where_they_are_and_new_ones_are_only_counted(tenant: Any) -> None:
     jobs = [make_job(tenant), make_job(tenant)]
     visitor = make_person(tenant)
@@ -111,6 +131,31 @@ def test_what_has_not_changed_is_not_sent_again(tenant: Any) -> None:
         assert (again.status_code, again.content) == (304, b"")
         end(job) if name == "rows" else make_job(tenant)
         assert visitor.get(href, If_None_Match=first["ETag"]).status_code == 200
+
+
+@pytest.mark.parametrize(("module", "name"), [("jobs", "rows"), ("job", "job")])
+def test_how_long_a_job_waits_is_told_anew_each_minute(
+    tenant: Any, monkeypatch: pytest.MonkeyPatch, module: str, name: str
+) -> None:
+    class Later:
+        @staticmethod
+        def now(zone: Any) -> datetime:
+            return datetime.now(zone) + timedelta(minutes=1)
+
+    job, visitor = make_job(tenant), make_person(tenant)
+    href = live_href(visitor.get("/console/jobs" if name == "rows" else f"/console/jobs/{job['id']}"), name)
+    tag = visitor.get(href)["ETag"]
+    assert visitor.get(href, If_None_Match=tag).status_code == 304
+    monkeypatch.setattr(f"tenants.console.{module}.datetime", Later)
+    assert re.search(r"1 m \d\d s", text_of(visitor.get(href, If_None_Match=tag)))
+
+
+def test_tags_that_are_changed_are_shown(tenant: Any) -> None:
+    job, visitor = make_job(tenant), make_person(tenant)
+    href = live_href(visitor.get("/console/jobs"), "rows")
+    tag = visitor.get(href)["ETag"]
+    change_job(tenant.id, job_uuid(job), JobChange(tags={"customer": "42"}))
+    assert "customer 42" in text_of(visitor.get(href, If_None_Match=tag))
 
 
 def test_pages_are_packed_on_their_way_and_still_told_apart(tenant: Any) -> None:
@@ -142,6 +187,10 @@ def test_without_jobs_the_page_says_how_to_send_one(tenant: Any) -> None:
     visitor = make_person(tenant)
     answer = visitor.get("/console/jobs")
     assert "No jobs yet" in text_of(answer)
+    # The form around the list sends it; with no row there is none to be selected first.
+    assert 'formaction="/console/jobs/test"' in answer.content.decode()
+    assert "data-row-form" not in answer.content.decode()
+    assert "Send a test job" not in text_of(make_person(tenant, "viewer").get("/console/jobs"))
     shown = visitor.follow(visitor.post("/console/jobs/test"))
     assert "A test job is on its way." in text_of(shown)
 
@@ -166,6 +215,23 @@ def test_what_cannot_be_done_to_some_is_told_and_done_to_the_others(tenant: Any,
     assert LiveJob.objects.get().tenant_id == other_tenant.id
 
 
+def test_what_there_is_no_room_for_is_told_and_done_to_the_others(tenant: Any) -> None:
+    jobs = [make_job(tenant)["id"] for _ in range(2)]
+    visitor = make_person(tenant)
+    visitor.post("/console/jobs/cancel", job=jobs, confirmed="1")
+    TenantRow.objects.filter(id=tenant.id).update(quotas={"open_jobs": 1})
+    told = text_of(visitor.follow(visitor.post("/console/jobs/retry", job=jobs, confirmed="1")))
+    assert "done for 1 job. Not for 1: The tenant's quota open_jobs is 1" in told
+    assert LiveJob.objects.count() == 1
+    ended = next(job for job in jobs if LiveJob.objects.get().job_id != job_uuid({"id": job}))
+    alone = visitor.follow(visitor.post(f"/console/jobs/{ended}/retry"))
+    assert "The tenant's quota open_jobs is 1" in text_of(alone)
+    refused = visitor.post("/console/jobs/test")
+    assert refused.status_code == 429
+    assert "A limit is reached" in text_of(refused)
+    assert "Too many tries" not in text_of(refused)
+
+
 def test_all_that_match_become_a_bulk_action(tenant: Any) -> None:
     for _ in range(3):
         make_job(tenant, queue="mail")
@@ -176,6 +242,15 @@ def test_all_that_match_become_a_bulk_action(tenant: Any) -> None:
     shown = visitor.follow(visitor.post("/console/jobs/cancel", **fields, confirmed="1", counted="3"))
     assert "3 of 3 done" in text_of(shown)
     assert LiveJob.objects.count() == 1
+
+
+def test_all_of_a_time_that_counts_from_now_are_those_that_were_counted(tenant: Any) -> None:
+    make_job(tenant)
+    asked = make_person(tenant).post("/console/jobs/cancel", q="type:echo until:1h since:2026-01-31", all="1")
+    kept = re.search(r'name="q" value="type:echo until:(\S+) since:(\S+)"', asked.content.decode())
+    assert kept is not None
+    assert abs(datetime.fromisoformat(kept[1]) + timedelta(hours=1) - datetime.now(UTC)) < timedelta(minutes=1)
+    assert kept[2] == "2026-01-31T00:00:00+00:00"
 
 
 def test_many_are_acted_on_only_when_their_number_is_typed(tenant: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -25,6 +27,8 @@ from tests.factories import make_job
 pytestmark = pytest.mark.django_db
 KEY = re.compile(r"js_live_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}")
 NEW = {"name": "billing", "scopes": "jobs:read", "expires": "30"}
+# Scopes with which there is something to look at, or a job to try.
+HARMLESS = {"jobs:read", "jobs:write", "tenant:read", "webhooks:write", "audit:read"}
 
 
 def make_key(tenant: Any, *scopes: str, name: str = "first") -> str:
@@ -68,6 +72,19 @@ def test_a_key_is_made_shown_once_and_works(tenant: Any) -> None:
     page = text_of(browser.get("/console/keys"))
     assert "billing" in page
     assert not KEY.search(page)
+
+
+@pytest.mark.parametrize("queues", ["", "mail"])
+@pytest.mark.parametrize("scope", SCOPES)
+def test_the_line_beside_a_new_key_is_one_that_the_key_may_send(api: Any, tenant: Any, scope: str, queues: str) -> None:
+    person = make_person(tenant, may_read_payloads=True)
+    shown = text_of(person.post("/console/keys/new", name="n", scopes=scope, queues=queues, expires="30"))
+    line = re.search(r"curl -sS (?P<url>\S+) .*?Bearer (?P<key>\S+)\"(?:.*? -d '(?P<body>[^']+)')?", shown)
+    assert (line is not None) == (scope in HARMLESS and not (scope == "audit:read" and queues))
+    if line is not None:
+        path, body = urlsplit(line["url"]).path, line["body"] and json.loads(line["body"])
+        answer = api.post(path, body, key=line["key"]) if body else api.get(path, key=line["key"])
+        assert answer.status_code in (200, 201), answer.content
 
 
 @pytest.mark.parametrize(

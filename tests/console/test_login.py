@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -128,6 +129,13 @@ def test_every_page_has_the_headers(tenant: Tenant) -> None:
 
 
 def test_the_files_of_the_pages_are_served(db: Any) -> None:
-    answer = Browser().get("/console/static/passkeys.js")
+    answer = Browser().get("/console/static/console/passkeys.js")
     assert answer.status_code == 200
     assert b"use strict" in b"".join(answer.streaming_content)
+
+
+def test_a_file_that_browsers_keep_for_a_year_has_an_address_of_its_content(db: Any) -> None:
+    page = Browser().get("/console/login").content.decode()
+    files = re.findall(r'"/console/static/([^"]+\.(?:js|css|svg)[^"]*)"', page)
+    assert {"app.js", "console.css", "passkeys.js"} <= {name.partition("?")[0].rpartition("/")[2] for name in files}
+    assert [name for name in files if "?v=" not in name] == []

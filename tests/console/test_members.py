@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.db.models.functions import Now
 
 from jobservice.ids import MEMBER, show_id
 from tenants.members import NewMember
-from tenants.models import AuditEvent, Member
+from tenants.models import AuditEvent, LoginSession, Member
 from tenants.models import Tenant as TenantRow
 from tests.console.people import PASSWORD, Browser, join, logged_in
+from tests.console.test_factors import add_totp
 from tests.factories import Tenant
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +41,31 @@ def test_a_link_is_shown_once_and_lets_a_person_in(tenant: Tenant) -> None:
     page = guest.get("/console/members").content.decode()
     assert "eve@example.com" in page
     assert "Invite a person" not in page
+
+
+def test_an_invitation_that_is_refused_keeps_what_was_typed(tenant: Tenant) -> None:
+    form = {"email": 'eve"@example', "role": "admin", "may_read_payloads": "on"}
+    page = logged_in(tenant).post("/console/members/invite", form).content.decode()
+    assert 'value="eve&quot;@example"' in page
+    assert "<option selected>admin</option>" in page
+    assert 'name="may_read_payloads" checked' in page
+
+
+def test_times_of_people_are_in_the_zone_that_the_page_names(tenant: Tenant) -> None:
+    browser = logged_in(tenant)
+    add_totp(browser)
+    browser.post("/console/members/invite", {"email": "eve@example.com", "role": "viewer"})
+    until = datetime(2027, 1, 31, 22, 30, tzinfo=UTC)
+    Member.objects.filter(email="eve@example.com").update(invitation_expires_at=until)
+    Member.objects.exclude(email="eve@example.com").update(last_seen_at=until)
+    LoginSession.objects.update(last_seen_at=until)
+    Authenticator.objects.update(created_at=until, last_used_at=until)
+    browser.post("/console/preferences", {"zone": "browser:Asia/Kolkata"})
+    for path, times in (("members", 2), ("account", 1), ("account/factors", 2)):
+        page = browser.get(f"/console/{path}").content.decode()
+        assert "Times in Asia/Kolkata" in page
+        assert page.count("2027-02-01 04:00:00.000 IST") == times, path
+        assert "22:30" not in re.sub(r'datetime="[^"]*"', "", page), path
 
 
 def test_a_role_is_changed_at_once_and_written_down(tenant: Tenant) -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
+from django.urls import resolve
 
 from jobservice.ids import TENANT, show_id
+from tenants.console.access import permission_for
+from tenants.console.answers import find_page
+from tenants.console.urls import urlpatterns
 from tenants.models import Member
 from tests.console.people import PASSWORD, Browser, join, logged_in
 from tests.factories import Tenant, make_job
@@ -27,6 +34,50 @@ def test_an_old_login_must_be_proved_again_and_then_acts(tenant: Tenant) -> None
     assert browser.session_key != key
     assert browser.post("/console/members/invite", INVITE).status_code == 200
     assert Member.objects.filter(email="eve@example.com").exists()
+
+
+def test_a_proof_leads_back_to_the_list_as_it_was_searched(tenant: Tenant) -> None:
+    browser = logged_in(tenant)
+    browser.forget_proof()
+    page = "https://localhost/console/jobs?q=queue:mail%20type:a%26b"
+    answer = browser.post("/console/jobs/erase", {"job": "x"}, Referer=page)
+    assert parse_qs(urlsplit(answer["Location"]).query)["next"] == ["/console/jobs?q=queue:mail%20type:a%26b"]
+    for elsewhere in ("https://evil.example/console/jobs", "https://localhost//evil.example/console/", "https://[", ""):
+        answer = browser.post("/console/jobs/erase", {"job": "x"}, Referer=elsewhere)
+        assert answer["Location"] == "/console/step-up?next=%2Fconsole%2F"
+
+
+@pytest.mark.parametrize(
+    ("act", "page"),
+    [
+        ("jobs/{job}/reveal", "jobs/{job}"),
+        ("jobs/erase", "jobs"),
+        ("members/invite", "members"),
+        ("account/recovery-codes", "account"),
+        ("settings/secret/rotate", "settings"),
+        ("webhooks/x/deliveries/y/resend", "webhooks/x"),
+        ("logout", ""),
+        ("nowhere/at/all", "nowhere/at/all"),
+        ("members?x=/invite", "members?x=/invite"),
+    ],
+)
+def test_nobody_is_led_back_to_where_only_a_form_may_go(tenant: Tenant, act: str, page: str) -> None:
+    """What an act answers stands at its address, which a browser that comes back by a link would find empty."""
+    job, browser = make_job(tenant)["id"], logged_in(tenant)
+    address, wanted = (f"/console/{path.format(job=job)}" for path in (act, page))
+    assert browser.post("/console/preferences", {"theme": "dark", "next": address})["Location"] == wanted
+    assert browser.post("/console/step-up", {"password": PASSWORD, "next": address})["Location"] == wanted
+    browser.forget_proof()
+    answer = browser.post("/console/members/leave", Referer=f"https://localhost{address}")
+    assert parse_qs(urlsplit(answer["Location"]).query)["next"] == [wanted]
+
+
+def test_every_act_leads_back_to_a_page() -> None:
+    for pattern in urlpatterns:
+        address = "/console/" + re.sub(r"<[^>]+>", "1", str(pattern.pattern))
+        back = find_page(address)
+        assert back is not None
+        assert permission_for(resolve(back).func.view_class, "GET") is not None, address  # type: ignore[attr-defined]
 
 
 def test_the_key_before_a_proof_opens_nothing(tenant: Tenant) -> None:

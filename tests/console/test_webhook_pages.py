@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from jobservice.ids import BULK_ACTION, DELIVERY, ENDPOINT, show_id
+from jobservice.ids import BULK_ACTION, DELIVERY, ENDPOINT, JOB, show_id
 from jobservice.jobs.bulk_actions import make_replay
 from jobservice.jobs.models import BulkAction
 from jobservice.webhooks.delivery_records import DeliveryResult
@@ -184,6 +184,20 @@ def test_a_replay_is_told_as_one_of_deliveries(tenant: Any) -> None:
     assert "<dt>Jobs</dt>" not in content
 
 
+@pytest.mark.parametrize(("role", "status", "left"), [("operator", 403, "running"), ("admin", 302, "aborted")])
+def test_a_replay_is_ended_by_who_may_begin_one(tenant: Any, role: str, status: int, left: str) -> None:
+    endpoint = make_endpoint(tenant)
+    make_deliveries(tenant, endpoint)
+    make_replay(tenant.id, endpoint.id, parse_replay({"since": "2020-01-01T00:00:00Z"}))
+    visitor, path = (
+        make_person(tenant, role),
+        f"/console/bulk-actions/{show_id(BULK_ACTION, BulkAction.objects.get().id)}",
+    )
+    assert ("/abort" in visitor.get(path).content.decode()) == (status == 302)
+    assert visitor.post(f"{path}/abort").status_code == status
+    assert BulkAction.objects.get().status == left
+
+
 def test_what_was_answered_is_opened_only_by_an_audited_reveal(tenant: Any) -> None:
     endpoint = make_endpoint(tenant)
     end_job(tenant)
@@ -276,6 +290,20 @@ def test_an_edit_changes_what_was_changed_and_keeps_headers_that_nobody_typed(te
     assert settings_of(tenant, endpoint.id)["headers"] == {}
 
 
+def test_a_form_that_was_refused_loses_no_header_and_writes_over_nobodys_change(tenant: Any) -> None:
+    endpoint = make_endpoint(tenant, url=URL, events=["job.completed"])
+    visitor, path = make_person(tenant, "admin"), path_of(endpoint)
+    typed = {**FORM, "url": "nowhere", "headers": "X-Team: <billing>", "revision": endpoint.revision}
+    change_endpoint(tenant.id, endpoint.id, {"queues": ["mail"]})
+    refused = visitor.post(f"{path}/edit", **typed).content.decode()
+    assert "X-Team: &lt;billing&gt;</textarea>" in refused
+    assert f'name="revision" value="{endpoint.revision}"' in refused
+    late = visitor.post(f"{path}/edit", **{**typed, "url": URL})
+    assert "Somebody else changed the endpoint" in text_of(visitor.follow(late))
+    assert settings_of(tenant, endpoint.id)["queues"] == ["mail"]
+    assert "X-Team: &lt;billing&gt;" in visitor.post("/console/webhooks/new", **typed).content.decode()
+
+
 def test_an_endpoint_is_paused_enabled_and_deleted(tenant: Any) -> None:
     endpoint = make_endpoint(tenant)
     visitor, path = make_person(tenant, "admin"), path_of(endpoint)
@@ -332,6 +360,38 @@ def test_a_delivery_is_sent_again_by_whoever_acts_on_jobs(tenant: Any) -> None:
     LiveDelivery.objects.update(state="held")
     refused = visitor.follow(visitor.post(path_of(endpoint) + act))
     assert "The delivery is held while its endpoint takes none" in text_of(refused)
+
+
+def test_one_that_is_held_is_not_said_to_be_sent(tenant: Any) -> None:
+    endpoint = make_endpoint(tenant)
+    deliveries = make_deliveries(tenant, endpoint, count=2)
+    change_endpoint(tenant.id, endpoint.id, {"status": "paused"})
+    visitor = make_person(tenant)
+    act = f"deliveries/{show_id(DELIVERY, deliveries[0])}/resend"
+    job_id = Delivery.objects.get(id=deliveries[1]).job_id
+    assert job_id is not None
+    beside_job = f"/console/jobs/{show_id(JOB, job_id)}/deliveries/{show_id(DELIVERY, deliveries[1])}/replay"
+    for path in (f"{path_of(endpoint)}/{act}", beside_job):
+        words = text_of(visitor.follow(visitor.post(path)))
+        assert "It is held while its endpoint takes none" in words
+        assert "It is sent again" not in words
+    assert {one.state for one in LiveDelivery.objects.all()} == {"held"}
+
+
+def test_to_send_one_again_leads_back_to_what_was_looked_at(tenant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tenants.console.endpoints.DELIVERIES", 1)
+    endpoint = make_endpoint(tenant)
+    make_deliveries(tenant, endpoint, count=2)
+    visitor = make_person(tenant)
+    first = visitor.get(f"{path_of(endpoint)}?state=failed").content.decode()
+    older = re.search(r'href="([^"]+cursor=[^"]+)"', first)
+    assert older is not None
+    page = visitor.get(older[1].replace("&amp;", "&"))
+    for shown in (page, visitor.get(live_href(page, "rows"))):
+        act = re.search(r'action="([^"]+/resend[^"]*)"', shown.content.decode())
+        assert act is not None
+        answer = visitor.post(act[1].replace("&amp;", "&"))
+        assert answer["Location"] == older[1].replace("&amp;", "&")
 
 
 def test_what_failed_is_counted_and_then_sent_again_as_a_bulk_action(tenant: Any) -> None:
