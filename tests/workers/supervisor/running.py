@@ -6,7 +6,6 @@ import os
 import re
 import select
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,18 +13,13 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from tests.ports import free_port
 from workers.supervisor.connections import VARIABLES
 from workers.supervisor.launch import Account, wrap_command
 
 SITE = Path(__file__).parent / "site"
 ROOT = Path(__file__).parents[3]
 PATIENCE_SECONDS = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def clean_environment(**variables: str) -> dict[str, str]:

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from jobservice.ready import say_ready
-from tests.workers.supervisor.running import ROOT, SITE, RunningUp, await_end, clean_environment, free_port
+from tests.ports import free_port
+from tests.workers.supervisor.running import ROOT, SITE, RunningUp, await_end, clean_environment
 from workers.supervisor.ready_socket import ReadySocket
 
 PROGRAMS = ("web", "dispatcher", "egress")
