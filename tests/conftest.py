@@ -91,6 +91,14 @@ def _silence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notifier, "_wake", lambda _channel: None)
 
 
+@pytest.fixture(autouse=True)
+def _patient_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done to a few things at once is over in the answer, on a slow machine too; else a test says so itself."""
+    monkeypatch.setattr("api.bulk_actions.ANSWER_SECONDS", 600.0)
+    monkeypatch.setattr("tenants.console.job_acts._WAIT_SECONDS", 600.0)
+    monkeypatch.setattr("tenants.console.endpoint_acts._WAIT_SECONDS", 600.0)
+
+
 @pytest.fixture
 def root_key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the root key file, in use by this process, for a test that changes it."""

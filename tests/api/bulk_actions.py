@@ -23,11 +23,11 @@ def ask(api: Any, tenant: Tenant, action: str, *, key: str | None = None, **body
 
 
 def serve_all() -> int:
-    """Take turns as a web process's runner until nothing is to be done; how many."""
+    """Take turns as a web process's runner, each as long as it needs, until nothing is to be done; how many."""
     turns = 0
     with as_role("web"):
         while (lease := lease_next_action()) is not None:
-            serve_turn(lease)
+            serve_turn(lease, max_seconds=600.0)
             turns += 1
     return turns
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from jobservice.jobs.rescue import reap_leases
 from jobservice.webhooks.models import Delivery, Event
 from tenants.models import Tenant as TenantRow
 from tests.api.keys import faults, problem
+from tests.api.standing_clocks import stop_the_clocks
 from tests.factories import Tenant, make_job
 from tests.jobs.dispatching import WORKER, claim, end_lease, job_uuid, live, outcome_of, record, start
 from tests.roles import as_role
@@ -366,7 +368,10 @@ def test_a_small_payload_limit_does_not_keep_a_result_out(api: Any, tenant: Tena
     assert api.post(address(started), body).status_code == 200
 
 
-def test_completions_take_turns_of_the_tenants_requests(api: Any, tenant: Tenant) -> None:
+def test_completions_take_turns_of_the_tenants_requests(
+    api: Any, tenant: Tenant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stop_the_clocks(monkeypatch, tmp_path)
     TenantRow.objects.filter(id=tenant.id).update(quotas={"requests_per_second": 1})
     _, started = start_one(tenant)
     codes = [api.post(address(started, "/extend"), {"seconds": 60}).status_code for _ in range(4)]

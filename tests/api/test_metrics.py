@@ -154,11 +154,11 @@ def test_nothing_a_stranger_writes_becomes_a_label(api: Any, tenant: Tenant) -> 
 
 
 def test_counting_is_cheap_beside_accepting(api: Any, tenant: Tenant) -> None:
-    """Two events are told per accepted job; a generous bound, for a machine may be busy."""
-    began = time.perf_counter()
+    """Two events are told per accepted job; a generous bound on this thread's work, for a machine may be slow."""
+    began = time.thread_time()
     for _ in range(2000):
         count_event("job_accepted", "info", {"executor": "handler"})
         count_event(
             "request_answered", "info", {"method": "POST", "route": "v1/jobs", "status": 201, "duration_ms": 9.0}
         )
-    assert (time.perf_counter() - began) / 2000 < 0.0005
+    assert (time.thread_time() - began) / 2000 < 0.0005

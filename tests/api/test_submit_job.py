@@ -165,9 +165,13 @@ def test_an_ad_hoc_call_is_checked_when_it_is_submitted(api: Any, tenant: Any) -
     ],
 )
 def test_malformed_json_is_refused_quickly(api: Any, tenant: Any, body: bytes) -> None:
-    started = time.process_time()
-    problem(api.post("/v1/jobs", body, key=tenant.api_key), 400, "malformed-json")
-    assert time.process_time() - started < 0.25
+    def refuse() -> float:
+        started = time.thread_time()
+        problem(api.post("/v1/jobs", body, key=tenant.api_key), 400, "malformed-json")
+        return time.thread_time() - started
+
+    # What a body costs it costs again; what the first request of a process costs, or a collection of garbage, does not.
+    assert min(refuse() for _ in range(3)) < 0.25
 
 
 @pytest.mark.parametrize("body", [b"[]", b"1", b'"x"', b"null", b"true"])

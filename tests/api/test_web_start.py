@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from tests.workers.supervisor.running import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.deep
 

@@ -82,6 +82,9 @@ def logged_in(
 
 
 def code_of(seed: str, *, periods: int = 0) -> str:
-    """The code of this seed now, or some periods later."""
-    code: str = format_hotp_value(hotp_value(seed.replace(" ", ""), int(time.time()) // 30 + periods))
+    """The code of this seed for the period to come, or for some periods after it.
+
+    It is good already, as the one before it is, and both stay good when a period ends while they are on their way.
+    """
+    code: str = format_hotp_value(hotp_value(seed.replace(" ", ""), int(time.time()) // 30 + 1 + periods))
     return code

@@ -10,6 +10,7 @@ import pytest
 from jobservice.ids import ERROR_GROUP, MEMBER, show_id
 from jobservice.jobs.models import BulkAction, ErrorGroup, LiveJob
 from tenants.models import AuditEvent
+from tests.clock_edges import begin_within
 from tests.console.test_jobs_page import live_href, rows_of
 from tests.console.visiting import make_person, text_of
 from tests.factories import make_job
@@ -29,6 +30,7 @@ def page_of(tenant: Any, **found: Any) -> str:
 
 
 def test_failures_that_are_alike_are_one_row_and_nobody_elses(tenant: Any, other_tenant: Any) -> None:
+    begin_within(3600)
     fail(tenant, "Order 17 is gone", "Order 18 is gone", "Another thing")
     fail(other_tenant, "A secret of others")
     answer = make_person(tenant, "viewer").get("/console/errors")
@@ -76,6 +78,7 @@ def test_a_filter_that_is_not_understood_says_so_and_finds_nothing(tenant: Any, 
 
 
 def test_a_group_shows_its_text_its_numbers_and_its_jobs(tenant: Any) -> None:
+    begin_within(3600)
     fail(tenant, "Order 17 is gone", "Order 18 is gone")
     answer = make_person(tenant, "viewer").get(page_of(tenant))
     words = text_of(answer)

@@ -12,6 +12,7 @@ import pytest
 
 from jobservice.jobs.models import LiveJob
 from jobservice.jobs.queues import change_queue
+from tests.clock_edges import begin_within
 from tests.console.test_jobs_page import live_href, rows_of
 from tests.console.visiting import make_person, text_of
 from tests.factories import make_job
@@ -70,6 +71,7 @@ def test_the_five_numbers_are_the_tenants_own(tenant: Any, other_tenant: Any) ->
 
 
 def test_each_number_has_a_spark_with_its_words(tenant: Any) -> None:
+    begin_within(60)
     end_jobs(tenant, "completed", "failed")
     labels = re.findall(
         r'class="spark"[^>]*aria-label="([^"]+)"', make_person(tenant).get("/console/").content.decode()
@@ -92,6 +94,7 @@ def test_the_consoles_door_leads_to_the_overview_and_the_navigation_says_so(tena
 
 
 def test_a_column_says_what_ended_and_leads_to_the_jobs_of_its_time(tenant: Any) -> None:
+    begin_within(60)
     end_jobs(tenant, "completed", "completed", "failed")
     visitor = make_person(tenant)
     answer = visitor.get("/console/overview")
@@ -113,6 +116,7 @@ def test_a_series_leads_to_its_jobs(tenant: Any) -> None:
 
 
 def test_each_chart_has_a_table_with_the_same_numbers(tenant: Any) -> None:
+    begin_within(60)
     end_jobs(tenant, "completed", "completed", "failed")
     visitor = make_person(tenant)
     plain = visitor.get("/console/overview?range=15m")

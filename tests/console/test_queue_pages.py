@@ -12,6 +12,7 @@ from jobservice.jobs.models import Queue
 from jobservice.jobs.queues import change_queue
 from jobservice.jobs.statistics import fold_statistics
 from tenants.models import ApiKey, AuditEvent, Member
+from tests.clock_edges import begin_within
 from tests.console.visiting import make_person, text_of
 from tests.factories import make_job
 from tests.jobs.dispatching import claim, start
@@ -180,6 +181,7 @@ def test_long_queues_are_counted_so_far_and_no_further(tenant: Any, monkeypatch:
 
 
 def test_what_ended_lately_is_drawn(tenant: Any) -> None:
+    begin_within(300)
     end_job(tenant, queue="mail")
     end_job(tenant, queue="mail")
     with as_role("dispatcher"):

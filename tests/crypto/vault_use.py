@@ -20,7 +20,7 @@ from tests.crypto.vault_server import VaultServer, running_vault
 
 
 def vault_settings(server: VaultServer, **changes: Any) -> VaultSettings:
-    made = VaultSettings(url=server.url, token=Credential("t-operator"), timeout_seconds=2.0)
+    made = VaultSettings(url=server.url, token=Credential("t-operator"), timeout_seconds=30.0)
     return replace(made, **changes)
 
 

@@ -31,9 +31,12 @@ class NameServer:
 
     zone: Zone
     delay_seconds: float = 0.0
-    # What the names that get no answer end with.
+    # What the names that get no answer end with, and how long a lookup waits for one.
     silent: str | None = None
+    patience_seconds: int = 2
     socket: socket.socket = field(default_factory=lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    # The names that lookups began with, answered or not, and the questions that came of them.
+    looked_up: list[str] = field(default_factory=list)
     asked: list[tuple[str, int]] = field(default_factory=list)
     turns: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -82,16 +85,18 @@ class NameServer:
 
 
 @contextlib.contextmanager
-def name_server(zone: Zone, *, delay_seconds: float = 0.0, silent: str | None = None) -> Iterator[NameServer]:
+def name_server(
+    zone: Zone, *, delay_seconds: float = 0.0, silent: str | None = None, patience_seconds: int = 2
+) -> Iterator[NameServer]:
     """Serve the zone, to every lookup that this process makes meanwhile; never answer for names that end like that."""
-    server = NameServer(zone, delay_seconds, silent)
+    server = NameServer(zone, delay_seconds, silent, patience_seconds)
     server.socket.bind(("127.0.0.1", 0))
     server.socket.settimeout(0.05)
     thread = threading.Thread(target=server.serve)
     thread.start()
     try:
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(socket, "getaddrinfo", _asking(server.port, socket.getaddrinfo))
+            patched.setattr(socket, "getaddrinfo", _asking(server, socket.getaddrinfo))
             yield server
     finally:
         server.stopped.set()
@@ -99,23 +104,24 @@ def name_server(zone: Zone, *, delay_seconds: float = 0.0, silent: str | None = 
         server.socket.close()
 
 
-def _asking(port: int, look_up: Callable[..., Any]) -> Callable[..., Any]:
+def _asking(server: NameServer, look_up: Callable[..., Any]) -> Callable[..., Any]:
     library = ctypes.CDLL(None)
     library.__res_state.restype = ctypes.c_void_p
 
-    def look_up_there(*args: Any, flags: int = 0, **named: Any) -> Any:
+    def look_up_there(host: str, *args: Any, flags: int = 0, **named: Any) -> Any:
+        server.looked_up.append(host)
         # The state belongs to the thread that asks.
         library.__res_init()
-        _point_at(library.__res_state(), port)
+        _point_at(library.__res_state(), server.port, server.patience_seconds)
         # Whether this machine has IPv6 must not decide what a test sees.
-        return look_up(*args, flags=flags & ~socket.AI_ADDRCONFIG, **named)
+        return look_up(host, *args, flags=flags & ~socket.AI_ADDRCONFIG, **named)
 
     return look_up_there
 
 
-def _point_at(state: int, port: int) -> None:
+def _point_at(state: int, port: int, patience_seconds: int) -> None:
     server = struct.pack("=H", socket.AF_INET) + struct.pack(">H4s8x", port, ipaddress.ip_address("127.0.0.1").packed)
-    ctypes.memmove(state + _PATIENCE_OFFSET, struct.pack("=ii", 2, 1), 8)
+    ctypes.memmove(state + _PATIENCE_OFFSET, struct.pack("=ii", patience_seconds, 1), 8)
     ctypes.c_int.from_address(state + _NSCOUNT_OFFSET).value = 1
     ctypes.memmove(state + _SERVER_OFFSET, server, len(server))
 

@@ -14,6 +14,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from jobservice.egress.policy import EgressPolicy
 
+# Seconds for requests that are answered, or fail, at once: no bound on a machine that stands still for a while.
+PATIENCE_SECONDS = 60.0
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 LOCAL = EgressPolicy(allow=LOOPBACK)
 

@@ -17,7 +17,7 @@ from jobservice.egress.guard import Guard, GuardedConnector
 from jobservice.egress.lookups import SystemResolver
 from jobservice.egress.policy import EgressPolicy
 from jobservice.errors import EgressRefused
-from tests.egress.servers import LOCAL, FakeResolver, fixed, peer
+from tests.egress.servers import LOCAL, PATIENCE_SECONDS, FakeResolver, fixed, peer
 
 GOOD = "127.0.0.2"
 BAD = "127.0.0.1"
@@ -28,7 +28,7 @@ OK = fixed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
 async def outcome(client: EgressClient, url: str) -> str:
     try:
-        answer = await client.send(EgressRequest("POST", url, timeout_seconds=5))
+        answer = await client.send(EgressRequest("POST", url, timeout_seconds=PATIENCE_SECONDS))
     except EgressFailed as failure:
         has_address = any(character.isdigit() for character in failure.detail.replace("443, 8443", ""))
         return "leak: " + failure.detail if has_address else failure.error_class

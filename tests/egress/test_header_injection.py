@@ -12,7 +12,7 @@ from jobservice.egress.client import EgressClient, EgressRequest
 from jobservice.egress.failures import EgressFailed
 from jobservice.egress.headers import check_headers
 from jobservice.errors import EgressRefused
-from tests.egress.servers import LOCAL, Peer, fixed, peer
+from tests.egress.servers import LOCAL, PATIENCE_SECONDS, Peer, fixed, peer
 
 pytestmark = pytest.mark.deep
 
@@ -39,7 +39,7 @@ values = st.one_of(
 
 async def send(headers: dict[str, str], path: str = "/", method: str = "POST") -> Peer:
     async with peer(OK) as listener, EgressClient(LOCAL, mark="a" * 32) as client:
-        await client.send(EgressRequest(method, listener.url(path), headers, b"body", timeout_seconds=5))
+        await client.send(EgressRequest(method, listener.url(path), headers, b"body", timeout_seconds=PATIENCE_SECONDS))
         return listener
 
 

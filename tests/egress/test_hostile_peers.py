@@ -8,14 +8,16 @@ import ssl
 import time
 import tracemalloc
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jobservice.egress.client import EgressAnswer, EgressClient, EgressRequest
 from jobservice.egress.failures import EgressFailed
-from tests.egress.servers import LOCAL, Answer, FakeResolver, endless, fixed, peer
+from tests.egress.servers import LOCAL, PATIENCE_SECONDS, Answer, FakeResolver, endless, fixed, peer
 from tests.egress.test_tls import HOST, Authority
+from tests.stopwatch import Stopwatch
 
 pytestmark = pytest.mark.deep
 
@@ -121,12 +123,14 @@ ENDLESS = {
 
 @pytest.mark.parametrize("kind", ENDLESS)
 def test_a_peer_without_an_end_costs_little_memory_and_time(kind: str) -> None:
-    """The peer's own memory is counted too: both live in this process."""
+    """The peer's own memory and work are counted too: both live in this thread, and what has no end is all work."""
+    # What the first request of a process costs once is not what is asked here.
+    assert outcome(fixed(OK)) == b"ok"
     tracemalloc.start()
     try:
-        started = time.monotonic()
+        started = time.thread_time()
         assert outcome(ENDLESS[kind], read_limit_bytes=8192) in ("truncated", "protocol", "too-large", "disconnected")
-        assert time.monotonic() - started < 5
+        assert time.thread_time() - started < 5
         assert tracemalloc.get_traced_memory()[1] < 12 * MEGABYTE
     finally:
         tracemalloc.stop()
@@ -167,23 +171,21 @@ def test_a_tls_handshake_that_drips_ends_at_the_total_time(every_seconds: float)
             writer.write(b"\x03")
             await asyncio.sleep(every_seconds)
 
-    async def scenario() -> tuple[str, float]:
+    async def scenario() -> tuple[str, Stopwatch]:
         server = await asyncio.start_server(drip, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         async with EgressClient(LOCAL) as client:
-            started = time.monotonic()
-            with pytest.raises(EgressFailed) as caught:
+            with Stopwatch() as watch, pytest.raises(EgressFailed) as caught:
                 await client.send(EgressRequest("GET", f"https://127.0.0.1:{port}/", timeout_seconds=0.7))
-            seconds = time.monotonic() - started
         server.close()
         for writer in writers:
             writer.transport.abort()
         await asyncio.sleep(every_seconds * 2)
-        return caught.value.error_class, seconds
+        return caught.value.error_class, watch
 
-    error_class, seconds = asyncio.run(scenario())
+    error_class, watch = asyncio.run(scenario())
     assert error_class in ("timeout", "tls")
-    assert seconds < 1.7
+    assert watch.moving_seconds < 1.7
 
 
 @pytest.mark.parametrize("kind", ["silence", "drip"])
@@ -191,18 +193,18 @@ def test_a_peer_that_falls_silent_under_tls_ends_at_the_total_time(kind: str, tm
     authority = Authority(tmp_path)
     part, pause = (b"x", 0.05) if kind == "drip" else (b"", 0.1)
 
-    async def scenario(context: ssl.SSLContext) -> tuple[str, float]:
+    async def scenario(context: ssl.SSLContext) -> tuple[str, Stopwatch]:
         async with (
             peer(endless(HEAD + b"\r\n", part, every_seconds=pause), tls=context) as listener,
             EgressClient(LOCAL, resolver=FakeResolver(["127.0.0.1"]), authorities=str(authority.file)) as client,
         ):
-            started = time.monotonic()
-            with pytest.raises(EgressFailed) as caught:
+            with Stopwatch() as watch, pytest.raises(EgressFailed) as caught:
                 await client.send(EgressRequest("GET", listener.url(scheme="https", host=HOST), timeout_seconds=0.7))
-            return caught.value.error_class, time.monotonic() - started
+            return caught.value.error_class, watch
 
-    error_class, seconds = asyncio.run(scenario(authority.server()))
-    assert (error_class, seconds < 1.7) == ("timeout", True)
+    error_class, watch = asyncio.run(scenario(authority.server()))
+    assert error_class == "timeout"
+    assert watch.moving_seconds < 1.7
 
 
 def ask(answer: Answer, *, read_limit_bytes: int = MEGABYTE) -> tuple[EgressAnswer, bytes]:
@@ -210,7 +212,8 @@ def ask(answer: Answer, *, read_limit_bytes: int = MEGABYTE) -> tuple[EgressAnsw
 
     async def scenario() -> tuple[EgressAnswer, bytes]:
         async with peer(answer) as listener, EgressClient(LOCAL) as client:
-            request = EgressRequest("GET", listener.url(), timeout_seconds=5.0, read_limit_bytes=read_limit_bytes)
+            request = EgressRequest("GET", listener.url(), timeout_seconds=PATIENCE_SECONDS)
+            request = replace(request, read_limit_bytes=read_limit_bytes)
             return await client.send(request), listener.requests[0]
 
     return asyncio.run(scenario())

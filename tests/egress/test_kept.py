@@ -23,7 +23,7 @@ def connections(*requests: dict[str, Any], answer: bytes = OK) -> int:
     """How many connections these requests took, one after the other, each with its answer."""
 
     async def scenario() -> int:
-        async with peer(fixed(answer, close=False)) as listener, EgressClient(LOCAL) as client:
+        async with peer(fixed(answer, close=False)) as listener, EgressClient(LOCAL, keep_alive_seconds=60) as client:
             for changes in requests:
                 host = changes.pop("host", None)
                 url = listener.url(host=host) if host else listener.url()
@@ -96,7 +96,7 @@ def test_a_connection_that_ended_while_it_was_idle_costs_no_try() -> None:
             else:
                 await fixed(OK, close=False)(reader, writer)
 
-        async with peer(hang_up_on_the_second) as listener, EgressClient(LOCAL) as client:
+        async with peer(hang_up_on_the_second) as listener, EgressClient(LOCAL, keep_alive_seconds=60) as client:
             for body in (b"{}", b"[]"):
                 answer = await client.send(request_to(listener, target=A, body=body))
                 assert (answer.status, answer.body) == (200, b"ok")
@@ -111,7 +111,7 @@ def test_a_connection_opened_for_a_request_that_ends_without_an_answer_is_a_fail
         async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.close()
 
-        async with peer(hang_up) as listener, EgressClient(LOCAL) as client:
+        async with peer(hang_up) as listener, EgressClient(LOCAL, keep_alive_seconds=60) as client:
             with pytest.raises(EgressFailed) as caught:
                 await client.send(request_to(listener, target=target))
             assert caught.value.error_class == "disconnected"
@@ -165,7 +165,7 @@ def test_a_request_goes_out_twice_at_most() -> None:
             else:
                 writer.close()
 
-        async with peer(answer_the_first) as listener, EgressClient(LOCAL) as client:
+        async with peer(answer_the_first) as listener, EgressClient(LOCAL, keep_alive_seconds=60) as client:
             await client.send(request_to(listener, target=A))
             with pytest.raises(EgressFailed):
                 await client.send(request_to(listener, target=A))
@@ -182,7 +182,7 @@ def test_answer_that_nobody_asked_for_is_not_taken_for_the_next_one() -> None:
             writers.append(writer)
             await fixed(OK, close=False)(reader, writer)
 
-        async with peer(remember) as listener, EgressClient(LOCAL) as client:
+        async with peer(remember) as listener, EgressClient(LOCAL, keep_alive_seconds=60) as client:
             await client.send(request_to(listener, target=A))
             writers[0].write(HEAD + b"Content-Length: 6\r\n\r\nforged")
             await writers[0].drain()
@@ -196,7 +196,7 @@ def test_answer_that_nobody_asked_for_is_not_taken_for_the_next_one() -> None:
 
 def test_a_kept_connection_keeps_nothing_of_its_answers() -> None:
     async def scenario() -> None:
-        async with peer(fixed(OK, close=False)) as listener, EgressClient(LOCAL) as client:
+        async with peer(fixed(OK, close=False)) as listener, EgressClient(LOCAL, keep_alive_seconds=60) as client:
             for _ in range(20):
                 await client.send(request_to(listener, target=A))
             connector = client._sessions["http"].connector

@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from jobservice.egress.client import EgressClient, EgressRequest
 from jobservice.egress.failures import EgressFailed
-from tests.egress.servers import LOCAL, FakeResolver, fixed, peer
+from tests.egress.servers import LOCAL, PATIENCE_SECONDS, FakeResolver, fixed, peer
 
 HOST = "receiver.test"
 OK = fixed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
@@ -90,7 +90,7 @@ def call(context: ssl.SSLContext, authorities: Path | None) -> tuple[str, list[b
         ):
             try:
                 url = listener.url(scheme="https", host=HOST)
-                answer = await client.send(EgressRequest("POST", url, body=b"secret", timeout_seconds=5))
+                answer = await client.send(EgressRequest("POST", url, body=b"secret", timeout_seconds=PATIENCE_SECONDS))
             except EgressFailed as failure:
                 return failure.error_class, listener.requests
             return str(answer.status), listener.requests
@@ -139,7 +139,7 @@ def test_plain_http_where_tls_is_expected_is_refused(authority: Authority) -> No
         port = server.sockets[0].getsockname()[1]
         async with server, EgressClient(LOCAL, authorities=str(authority.file)) as client:
             with pytest.raises(EgressFailed) as caught:
-                await client.send(EgressRequest("GET", f"https://127.0.0.1:{port}/", timeout_seconds=5))
+                await client.send(EgressRequest("GET", f"https://127.0.0.1:{port}/", timeout_seconds=PATIENCE_SECONDS))
             return caught.value.error_class
 
     assert asyncio.run(scenario()) == "tls"

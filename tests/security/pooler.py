@@ -13,6 +13,8 @@ from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
 
+from tests.ports import free_port
+
 # Fewer than there are threads in the web process, so that each serves now this tenant and now that one.
 CONNECTIONS = 2
 PATIENCE_SECONDS = 30.0
@@ -27,7 +29,7 @@ def find_pooler() -> str | None:
 def running_pooler(program: str, folder: Path, url: str) -> Iterator[str]:
     """The address of the same database and role behind a pooler, which is ended at the end of the block."""
     server = conninfo_to_dict(url)
-    port, name = _free_port(), str(server["dbname"])
+    port, name = free_port(), str(server["dbname"])
     place = {part: server[part] for part in ("host", "port", "user", "password") if server.get(part)}
     configuration = folder / "pooler.ini"
     configuration.write_text(
@@ -63,9 +65,3 @@ def _await(port: int, pooler: subprocess.Popen[bytes], log_path: Path) -> None:
         except OSError:
             time.sleep(0.05)
     raise AssertionError(f"the pooler does not answer:\n{log_path.read_text()[-2000:]}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -23,6 +23,8 @@ from django.conf import settings
 from django.db import connection
 
 from tenants.rls import role_name
+from tests.ports import free_port
+from tests.stopwatch import Stopwatch
 from workers.supervisor.connections import change_login
 
 ROOT = Path(__file__).parents[2]
@@ -80,11 +82,11 @@ class WebServer:
             return read_answer(client)
 
     def healthz_seconds(self) -> float:
-        """How long another client waits for an answer now."""
-        began = time.monotonic()
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=PATIENCE_SECONDS) as answer:
+        """How long another client waits for an answer now, on a machine that moves."""
+        url = f"http://127.0.0.1:{self.port}/healthz"
+        with Stopwatch() as watch, urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:
             assert answer.status == 200
-        return time.monotonic() - began
+        return watch.moving_seconds
 
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self.worker_pid}/stat").read_text().rpartition(")")[2].split()
@@ -107,7 +109,7 @@ def read_answer(client: socket.socket) -> Answer | None:
 @contextmanager
 def running_web(folder: Path, *, database_url: str | None = None, **variables: str) -> Iterator[WebServer]:
     """A started server over the test's database, reached by this address if given; ended at the end of the block."""
-    log_path, port = folder / "web.log", _free_port()
+    log_path, port = folder / "web.log", free_port()
     environment = {
         **os.environ,
         "JOBSERVICE_PROCESS": "web",
@@ -153,9 +155,3 @@ def web_database_url() -> str:
         cursor.execute(f"ALTER ROLE {connection.ops.quote_name(role)} LOGIN PASSWORD '{password}'")
     parts = urlsplit(settings.ENVIRONMENT.database_urls["owner"])
     return change_login(urlunsplit(parts._replace(path=f"/{name}")), user=role, password=password)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from uuid import UUID
 
@@ -13,11 +12,12 @@ from django.db import OperationalError
 
 from jobservice.crypto.message_mac import Ref
 from jobservice.ids import new_id
+from tests.stopwatch import Stopwatch
 from workers.egress_flights import FlightPool
 from workers.egress_work import Look
 
 WORKER = new_id()
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 60.0
 
 
 def ref() -> Ref:
@@ -288,9 +288,9 @@ def test_a_stop_gives_back_what_does_not_end_within_the_grace(make_rig: Callable
     rig, sent, waiting = make_rig(slots=1), ref(), ref()
     rig.admit(sent, waiting)
     rig.work.wait_for(lambda: rig.work.sending == [sent])
-    began = time.monotonic()
-    rig.pool.drain(0.05)
-    assert time.monotonic() - began < PATIENCE_SECONDS
+    with Stopwatch() as watch:
+        rig.pool.drain(0.05)
+    assert watch.moving_seconds < 5
     assert (set(rig.work.released), rig.work.released_by) == ({sent, waiting}, [WORKER])
     assert rig.work.recorded == []
     assert rig.wakes == 1

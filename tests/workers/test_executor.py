@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,7 +37,7 @@ class Rig:
         self.board = Board(seats=1, handlers=["echo", "trial"])
         self.seat = self.board.seat(0)
         self.seat.take(os.getpid())
-        self.executor = Executor(self.seat, worker_id=lambda: WORKER, lease_seconds=5)
+        self.executor = Executor(self.seat, worker_id=lambda: WORKER, lease_seconds=60)
 
     def run(self, refs: Any) -> None:
         with every_connection_as_worker():
@@ -134,7 +135,8 @@ def test_what_ended_before_is_written_while_the_next_one_runs(
     refs = claim_in_order(racing_tenant, {}, {"type": "trial"})
 
     def wait_for_the_first(payload: Any, job: RunningJob) -> str:
-        for _ in range(200):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
             snapshot = rig.board.read(0)
             if snapshot is not None and snapshot.jobs[0].state is JobState.SETTLED:
                 return "written"

@@ -64,7 +64,7 @@ def test_a_handlers_job_that_cannot_be_opened_is_given_back_uncounted_and_runs_l
     monkeypatch.setattr(executor, "wake_dispatcher", lambda: None)
     board = Board(seats=1, handlers=["echo"])
     with vault_installation() as server:
-        runner = Executor(board.seat(0), worker_id=lambda: WORKER, lease_seconds=5)
+        runner = Executor(board.seat(0), worker_id=lambda: WORKER, lease_seconds=60)
         job = make_job(make_tenant(), type="echo", payload={"n": 1})
         refs = claim()
         lose_keys(server)

@@ -210,7 +210,7 @@ def test_the_thread_settles_at_once_and_before_it_ends(rig: Rig, monkeypatch: py
     with every_connection_as_worker():
         rig.keeper.start()
         rig.keeper.add_loss(_loss(rig))
-        assert settled.wait(10)
-        rig.keeper.stop(10)
+        assert settled.wait(60)
+        rig.keeper.stop(60)
     assert Job.objects.filter(id=rig.refs[0].id).exists()
     assert sorted(Attempt.objects.values_list("outcome", flat=True)) == ["crashed", "released"]

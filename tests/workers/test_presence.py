@@ -17,6 +17,8 @@ from tests.workers.commits import every_connection_as_worker
 from workers import presence as presence_module
 from workers.presence import Presence, PresenceReport
 
+PATIENCE_SECONDS = 60.0
+
 
 class Beats:
     """The real `beat_worker`, counted, and failing on demand."""
@@ -32,7 +34,7 @@ class Beats:
         """Wait until that many more beats are done; two, so that one has begun after the call."""
         with self._beaten:
             wanted = self._count + more
-            assert self._beaten.wait_for(lambda: self._count >= wanted, 10)
+            assert self._beaten.wait_for(lambda: self._count >= wanted, PATIENCE_SECONDS)
 
     def _beat(self, *args: Any, **options: Any) -> bool:
         if self.faults:
@@ -70,7 +72,7 @@ def test_a_row_says_what_the_worker_can_take(beats: Beats) -> None:
     presence.drain()
     beats.wait()
     assert Worker.objects.get().is_draining
-    presence.stop(10)
+    presence.stop(PATIENCE_SECONDS)
     assert not Worker.objects.exists()
 
 
@@ -81,7 +83,7 @@ def test_it_goes_on_after_the_database_was_away(beats: Beats) -> None:
     beats.faults = [OperationalError("away")] * 3
     beats.wait()
     assert Worker.objects.get().id == presence.worker_id
-    presence.stop(10)
+    presence.stop(PATIENCE_SECONDS)
 
 
 def test_a_row_that_was_removed_is_made_again(beats: Beats) -> None:
@@ -93,7 +95,7 @@ def test_a_row_that_was_removed_is_made_again(beats: Beats) -> None:
     beats.wait(3)
     assert [row.id for row in Worker.objects.all()] == [presence.worker_id]
     assert told == [told[0], presence.worker_id]
-    presence.stop(10)
+    presence.stop(PATIENCE_SECONDS)
 
 
 def test_a_presence_that_never_started_can_be_stopped() -> None:

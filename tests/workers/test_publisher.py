@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from celery import Celery
 from jobservice.celery import transport_options
 from jobservice.crypto.message_mac import MessageKey, Ref, create_message_key_file, decode_message, load_message_key
 from jobservice.ids import new_id
+from tests.stopwatch import Stopwatch
 from workers.publisher import RUN_JOBS, Publisher
 
 pytestmark = pytest.mark.deep
@@ -34,7 +34,7 @@ def test_a_published_message_carries_refs_that_verify(key: MessageKey) -> None:
     refs = [Ref(new_id(), new_id(), 3)]
     assert Publisher(app, key).publish(RUN_JOBS, refs, queue="handlers")
     with app.connection_for_read() as connection, connection.SimpleQueue("handlers") as queue:
-        message = queue.get(timeout=5)
+        message = queue.get(timeout=60)
         message.ack()
     (arguments, _, _) = message.payload
     assert decode_message(arguments[0], key).refs == tuple(refs)
@@ -44,9 +44,9 @@ def test_a_published_message_carries_refs_that_verify(key: MessageKey) -> None:
 def test_a_broker_that_accepts_and_then_says_nothing_cannot_hang_the_dispatcher(key: MessageKey, scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         app = make_app(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}//")
-        begun = time.monotonic()
-        assert not Publisher(app, key).publish(RUN_JOBS, [Ref(new_id(), new_id(), 1)], queue="handlers")
-        assert time.monotonic() - begun < 20
+        with Stopwatch() as watch:
+            assert not Publisher(app, key).publish(RUN_JOBS, [Ref(new_id(), new_id(), 1)], queue="handlers")
+        assert watch.moving_seconds < 20
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])

@@ -283,7 +283,7 @@ def test_the_thread_does_all_that_by_itself() -> None:
         child.hear()
         rig.dog.start()
         child.await_end()
-        rig.dog.stop(5)
+        rig.dog.stop(60)
         assert [culprit.kind for culprit in rig.keeper.losses[0].culprits] == ["timed-out"]
 
 

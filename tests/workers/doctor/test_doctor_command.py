@@ -70,6 +70,10 @@ def service(prepared: PreparedDatabase, broker_url: str, monkeypatch: pytest.Mon
         settings.ENVIRONMENT, database_urls=urls, broker_url=broker_url, data_dir=prepared.data_dir, process="owner"
     )
     monkeypatch.setattr(settings, "ENVIRONMENT", environment)
+    # What is well stays so on a slow machine too.
+    monkeypatch.setattr("workers.doctor.reader.CONNECT_SECONDS", 600)
+    monkeypatch.setattr("workers.doctor.reader.STATEMENT_SECONDS", 600.0)
+    monkeypatch.setattr("workers.doctor.fleet.DISPATCHER_SILENT_SECONDS", 600.0)
     name = "jobservice dispatcher"
     with psycopg.connect(urls["dispatcher"], autocommit=True, application_name=name) as dispatcher:
         dispatcher.execute("SELECT 1")

@@ -6,7 +6,6 @@ import os
 import re
 import select
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,18 +13,13 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from tests.ports import free_port
 from workers.supervisor.connections import VARIABLES
 from workers.supervisor.launch import Account, wrap_command
 
 SITE = Path(__file__).parent / "site"
 ROOT = Path(__file__).parents[3]
 PATIENCE_SECONDS = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
@@ -71,14 +65,18 @@ class RunningUp:
 
     def await_line(self, pattern: str, *, since: int = 0) -> re.Match[str]:
         """The first line from number `since` on that matches; fails with everything printed so far."""
+        return self.await_lines(pattern, 1, since=since)[0]
+
+    def await_lines(self, pattern: str, count: int, *, since: int = 0) -> list[re.Match[str]]:
+        """The same for the first so many lines."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         with self._changed:
             while True:
-                for line in self.lines[since:]:
-                    if match := re.search(pattern, line):
-                        return match
+                found = [match for line in self.lines[since:] if (match := re.search(pattern, line))]
+                if len(found) >= count:
+                    return found[:count]
                 if self._is_over or not self._changed.wait(deadline - time.monotonic()):
-                    raise AssertionError(f"no line {pattern!r} in:\n" + "\n".join(self.lines))
+                    raise AssertionError(f"no {count} lines {pattern!r} in:\n" + "\n".join(self.lines))
 
     def await_ready(self) -> RunningUp:
         self.await_line("jobservice is ready at")
@@ -125,7 +123,7 @@ def processes_with(text: str) -> list[int]:
     ]
 
 
-def await_process_with(text: str, *, seconds: float = 10.0) -> int:
+def await_process_with(text: str, *, seconds: float = PATIENCE_SECONDS) -> int:
     """The one process whose arguments hold the text. Just after its start a process shows no arguments for a moment."""
     deadline = time.monotonic() + seconds
     while not (found := processes_with(text)) and time.monotonic() < deadline:
@@ -141,7 +139,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def await_end(pids: list[int], *, seconds: float = 10.0) -> list[int]:
+def await_end(pids: list[int], *, seconds: float = PATIENCE_SECONDS) -> list[int]:
     """The processes that still run after at most so many seconds; waits for the kernel's word, not a fixed time."""
     deadline = time.monotonic() + seconds
     for pid in pids:

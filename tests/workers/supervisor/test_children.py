@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.workers.supervisor.running import PATIENCE_SECONDS
 from workers.supervisor import logs
 from workers.supervisor.children import decide_backoff
 from workers.supervisor.embedded_valkey import EmbeddedValkey
@@ -33,7 +34,7 @@ def test_lines_carry_the_name_and_broken_text_stays_readable() -> None:
     reader, writer = os.pipe()
     os.write(writer, b"one\r\n\xfftwo\nlast without an end")
     os.close(writer)
-    log.follow("web", os.fdopen(reader, "rb")).join(5)
+    log.follow("web", os.fdopen(reader, "rb")).join(PATIENCE_SECONDS)
     assert stream.getvalue() == b"web  | one\nweb  | \xfftwo\nweb  | last without an end\n"
 
 
@@ -46,7 +47,7 @@ def test_a_reader_that_went_away_does_not_stop_the_children() -> None:
         log.write("web", "nobody reads this")
         os.write(child_writer, b"drained\n")
         os.close(child_writer)
-        log.follow("web", os.fdopen(child_reader, "rb")).join(5)
+        log.follow("web", os.fdopen(child_reader, "rb")).join(PATIENCE_SECONDS)
     with pytest.raises(OSError):
         os.fstat(child_reader)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.supervisor.running import await_end, await_process_with, is_running
+from tests.workers.supervisor.running import PATIENCE_SECONDS, await_end, await_process_with, is_running
 from workers.supervisor.guard import Guard, listen
 
 
@@ -52,7 +52,7 @@ def test_a_closed_pipe_ends_every_group_and_the_sockets(
     guard = Guard(runtime_folder=str(runtime_folder), lock_descriptor=lock)
     guard.add(child.pid, first_signal=signal.SIGKILL)
     leave_without_goodbye(guard)
-    assert child.wait(5) == -signal.SIGKILL
+    assert child.wait(PATIENCE_SECONDS) == -signal.SIGKILL
     assert not runtime_folder.exists()
 
 
@@ -76,7 +76,7 @@ def test_signals_do_not_end_the_guard_and_a_killed_one_is_replaced(
     assert await_end([pid]) == []
     guard.revive()
     leave_without_goodbye(guard)
-    assert child.wait(5) == -signal.SIGKILL
+    assert child.wait(PATIENCE_SECONDS) == -signal.SIGKILL
 
 
 def test_half_a_line_is_no_group() -> None:

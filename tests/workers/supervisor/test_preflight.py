@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from jobservice import env
-from tests.workers.supervisor.running import clean_environment, free_port
+from tests.ports import free_port
+from tests.workers.supervisor.running import clean_environment
 from workers.supervisor import preflight
 from workers.supervisor.folders import prepare_data_folder
 from workers.supervisor.supervisor import run_supervisor

@@ -57,7 +57,8 @@ def started(first_start: FirstStart, tmp_path_factory: pytest.TempPathFactory) -
     """A second start that many tests look at; none of them stops it."""
     folder = tmp_path_factory.mktemp("up")
     subprocess.run(["cp", "-a", first_start.up.data_dir, folder], check=True)
-    with RunningUp(folder / "var", "handlers=fails-at-once") as up:
+    # The banner does not wait for those that fail.
+    with RunningUp(folder / "var", "handlers=fails-at-once", READY_SECONDS="5") as up:
         yield up.await_ready()
 
 
@@ -281,7 +282,7 @@ def test_the_banner_waits_for_the_workers_to_be_ready(prepared: Path) -> None:
 
 
 def test_the_banner_names_who_was_not_ready_in_time(prepared: Path) -> None:
-    with RunningUp(prepared, "handlers=never-ready") as up:
+    with RunningUp(prepared, "handlers=never-ready", READY_SECONDS="5") as up:
         [missing] = [line for line in banner_of(up) if "Missing" in line]
         assert missing.startswith("  Missing    handlers: not ready yet")
 

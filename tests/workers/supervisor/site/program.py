@@ -1,6 +1,7 @@
 """Stands in for a dispatcher or worker: prints its process ids, has a child of its own, says ready, stops on TERM.
 
 A file named after it in the data folder holds the behaviour of its later starts: a release that is worse, or slower.
+One that is held is ready when there is a file "let-go" in that folder.
 """
 
 import os
@@ -13,7 +14,8 @@ from pathlib import Path
 from jobservice.ready import say_ready
 
 name, behaviour = sys.argv[1:3]
-release = Path(os.environ["JOBSERVICE_DATA_DIR"]) / f"{name}.release"
+folder = Path(os.environ["JOBSERVICE_DATA_DIR"])
+release = folder / f"{name}.release"
 if release.exists():
     behaviour = release.read_text()
 if behaviour == "fails-at-once":
@@ -23,7 +25,7 @@ if behaviour == "refuses":
     sys.stderr.write("JOBSERVICE_HANDLERS: the module nope.mod cannot be imported.\n")
     sys.exit(2)
 if behaviour == "refuses-later":
-    while not Path(os.environ["JOBSERVICE_DATA_DIR"], "greeted").exists():
+    while not (folder / "greeted").exists():
         time.sleep(0.05)
     sys.exit(2)
 
@@ -44,6 +46,9 @@ print(f"{name} pids {os.getpid()} {grandchild.pid} role {role} owner {database_u
 if behaviour == "slow":
     time.sleep(2)
     print(f"{name} is slowly ready", flush=True)
+if behaviour == "held":
+    while not (folder / "let-go").exists():
+        time.sleep(0.05)
 if behaviour != "never-ready":
     say_ready(os.environ["NOTIFY_SOCKET"])
 while True:

@@ -1,5 +1,9 @@
-"""Runs the real supervisor over the stand-ins. Arguments: `name=behaviour` of programs that are not well-behaved."""
+"""Runs the real supervisor over the stand-ins. Arguments: `name=behaviour` of programs that are not well-behaved.
 
+READY_SECONDS is how long it waits for a program to be ready: for those that never are, a test says less than the rest.
+"""
+
+import os
 import sys
 from pathlib import Path
 
@@ -14,7 +18,8 @@ for name in ("dispatcher", "egress", *(behaviours.keys() - {"dispatcher", "egres
     role, order = ("dispatcher", STOP_DISPATCHER) if name == "dispatcher" else ("worker", STOP_WORKERS)
     programs.append(Program(name, ("program.py", name, behaviour), role, order))
 try:
-    plan = Plan(programs=tuple(programs), folder=Path(__file__).parent, is_durable=False, ready_seconds=5.0)
+    ready_seconds = float(os.environ.get("READY_SECONDS", "60"))
+    plan = Plan(programs=tuple(programs), folder=Path(__file__).parent, is_durable=False, ready_seconds=ready_seconds)
     sys.exit(run_supervisor(env.load(), plan=plan))
 except env.ConfigurationError as error:
     sys.stderr.write(f"{error}\n")
