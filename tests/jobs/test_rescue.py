@@ -20,6 +20,7 @@ from jobservice.jobs.models import Attempt, Job, LiveJob
 from jobservice.jobs.outcomes import StartedJob
 from jobservice.jobs.rescue import Reaped, reap_leases
 from jobservice.webhooks.models import Delivery, Event
+from tenants.context import tenants_tx
 from tests.factories import Tenant, make_job
 from tests.jobs.dispatching import WORKER, claim, end_lease, job_uuid, live, outcome_of, record, start
 from tests.metering import Moment
@@ -264,7 +265,7 @@ def test_a_message_that_names_a_job_under_two_epochs_starts_it_once(tenant: Tena
 def lost_answers(monkeypatch: pytest.MonkeyPatch) -> list[OperationalError]:
     """Each of these is raised in place of the server's answer to a commit that was carried out."""
     lost: list[OperationalError] = []
-    real = leases.tenants_tx
+    real = tenants_tx
 
     @contextmanager
     def cut_off(tenant_ids: Iterable[UUID]) -> Iterator[None]:

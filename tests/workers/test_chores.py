@@ -30,7 +30,8 @@ def test_a_chore_that_fails_waits_for_its_next_time_and_holds_up_no_other() -> N
 
 
 def test_a_chore_that_takes_long_to_fail_leaves_most_of_the_time_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    clock = SimpleNamespace(now=0.0)
+    clock.monotonic = lambda: clock.now
     monkeypatch.setattr("workers.chores.time", clock)
     begun: list[float] = []
 

@@ -188,8 +188,10 @@ def test_what_was_cut_short_is_run_again(database: PreparedDatabase) -> None:
 def test_policies_may_be_given_twice(database: PreparedDatabase) -> None:
     assert database.command("migrate").returncode == 0
     with superuser(database) as connection:
-        forgotten = "DELETE FROM django_migrations WHERE name IN ('0014_operator_policies', '0024_operator_policies')"
-        assert connection.execute(forgotten).rowcount == 2
+        # And what came after them, which depends on them.
+        forgotten = """DELETE FROM django_migrations
+            WHERE app = 'tenants' AND name >= '0014_operator_policies' OR app = 'jobs' AND name >= '0024_operator_policies'"""
+        assert connection.execute(forgotten).rowcount >= 2
     done = database.command("migrate")
     assert done.returncode == 0, done.stderr
     assert_is_migrated(database)
