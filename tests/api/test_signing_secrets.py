@@ -52,9 +52,10 @@ def test_a_secret_rotated_out_is_named_by_its_end_only(api: Any, tenant: Any) ->
     assert answer["previous_valid_until"].startswith(until.isoformat()[:19])
 
 
-def test_it_needs_a_key_and_its_scope_and_takes_no_parameters(api: Any, tenant: Any) -> None:
+def test_it_needs_a_key_its_scope_and_every_queue_and_takes_no_parameters(api: Any, tenant: Any) -> None:
     problem(api.get(PATH), 401, "unauthenticated")
     problem(api.get(PATH, key=make_key(tenant, "jobs:read")), 403, "insufficient-scope")
+    problem(api.get(PATH, key=make_key(tenant, "webhooks:write", queues=["a"])), 403, "forbidden")
     assert faults(api.get(f"{PATH}?x=1", key=tenant.api_key)) == {("/x", "unknown-parameter")}
 
 
