@@ -70,7 +70,7 @@ class Site:
         wait_until(self._is_quiet, seconds=seconds, what="every job is over and told", log=self._describe_rest)
 
     def assert_nothing_is_lost(self) -> None:
-        """When all is quiet: the invariants, what becomes of jobs that are held, and what the operator's doctor says."""
+        """When all is quiet: the invariants, what becomes of held jobs, and what the operator's doctor says."""
         self.assert_invariants_hold()
         self.let_held_jobs_go_on()
         self.product.wait_until_ready()
@@ -85,8 +85,8 @@ class Site:
     def let_held_jobs_go_on(self) -> None:
         """Each of them ends as it was ordered, now that nothing dies any more.
 
-        How many there are is not judged: it is chance that kills under one job three times, and a slow machine, on which
-        a run takes longer, gives it more of one.
+        How many there are is not judged: it is chance that kills under one job three times, and it has more of a chance
+        on a slow machine, where runs take longer.
         """
         live = read_stored(self.database_url).live
         for job in self.held_jobs():
