@@ -17,6 +17,8 @@ VERBS = ("job_accepted", "job_claimed", "job_started", "run_recorded", "job_ende
 
 def test_each_verb_of_each_job_is_told_once(tmp_path: Path) -> None:
     told_all = {"JOBSERVICE_LOG_FORMAT": "json", "JOBSERVICE_LOG_LEVEL": "DEBUG"}
+    # No machine stands still for so long that a run is taken for dead, and begins again.
+    told_all["JOBSERVICE_LEASE_SECONDS"] = "60"
     with running(tmp_path / "var", **told_all) as product, connected_receiver(product) as receiver:
         told = {"callback_url": receiver.url}
         jobs = [

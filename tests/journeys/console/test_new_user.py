@@ -36,7 +36,8 @@ class Console(NamedTuple):
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     folder = tmp_path_factory.mktemp("new-user") / "var"
-    with running(folder, JOBSERVICE_DEMO="on") as product, browsing() as browser:
+    # The lease of a real start, for nothing is killed here.
+    with running(folder, JOBSERVICE_DEMO="on", JOBSERVICE_LEASE_SECONDS="30") as product, browsing() as browser:
         wait_until_filled(product)
         page = watched(browser)
         follow_link(page, printed_link(product), PASSWORD)
