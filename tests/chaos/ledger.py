@@ -71,7 +71,9 @@ class Ledger:
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         if self._handler_log.exists():
-            yield from map(json.loads, self._handler_log.read_text().splitlines())
+            lines = self._handler_log.read_text().splitlines(keepends=True)
+            # The last one may be half-way on its page.
+            yield from (json.loads(line) for line in lines if line.endswith("\n"))
 
 
 @dataclass(frozen=True, slots=True)
