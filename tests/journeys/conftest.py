@@ -35,8 +35,13 @@ def product(started_product: Product) -> Product:
 @pytest.fixture(scope="session")
 def calm_product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """One in which no run is killed, for what is counted exactly: by its leases a machine may stand still for a while
-    and no run is taken for dead. It has a handler of its operator's."""
-    settings = {"JOBSERVICE_LEASE_SECONDS": f"{CALM_LEASE_SECONDS:g}", "JOBSERVICE_HANDLERS": "tests.journeys.walking"}
+    and no run is taken for dead. It has a handler of its operator's, and its log tells all."""
+    settings = {
+        "JOBSERVICE_LEASE_SECONDS": f"{CALM_LEASE_SECONDS:g}",
+        "JOBSERVICE_HANDLERS": "tests.journeys.walking",
+        "JOBSERVICE_LOG_FORMAT": "json",
+        "JOBSERVICE_LOG_LEVEL": "DEBUG",
+    }
     with running(tmp_path_factory.mktemp("calm") / "var", **settings) as product:
         yield product
 

@@ -7,6 +7,7 @@ first without them and then with them, and what the egress process holds meanwhi
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -69,7 +71,9 @@ def measure_hostiles(product: Product, *, endpoints: int, seconds: float, in_fli
     with receiving(TimedReceiver(answer["secret"])) as receiver, _running_hostiles() as hostiles:
         _send_jobs(product, receiver, seconds=2.0)
         alone = _send_jobs(product, receiver, seconds=seconds)
-        keys = [_make_tenant(product, hostiles, number) for number in range(-(-endpoints // ENDPOINTS_EACH))]
+        keys = _make_tenants(product, -(-endpoints // ENDPOINTS_EACH))
+        with ThreadPoolExecutor(len(keys)) as threads:
+            list(threads.map(lambda number: _make_endpoints(product, hostiles, keys, number), range(len(keys))))
         before = _resident_bytes(product)
         with _events_flowing(product, keys):
             wait_until(lambda: _counts(hostiles)["peak"] >= in_flight, seconds=120, what="hostile endpoints are called")
@@ -103,19 +107,28 @@ def _send_jobs(
     return [receiver.seconds[job] for job in jobs]
 
 
-def _make_tenant(product: Product, hostiles: dict[str, str], number: int) -> str:
-    """A tenant whose every event goes to as many hostile endpoints as it may have; its key."""
-    made = product.command("create_tenant", f"hostile-{number}", "--json")
-    assert made.returncode == 0, made.stderr
-    key = str(json.loads(made.stdout.splitlines()[-1])["api_key"])
+def _make_tenants(product: Product, count: int) -> list[str]:
+    """Their keys. All by one process, whose start takes longer than all that it does."""
+    program = f"""
+from tenants.tenancy import create_tenant
+for number in range({count}):
+    print("key=" + create_tenant(f"hostile-{{number}}").api_key)
+"""
+    made = product.command("shell", "-c", program)
+    keys = re.findall(r"^key=(\S+)$", made.stdout, re.MULTILINE)
+    assert len(keys) == count, made.stderr
+    return keys
+
+
+def _make_endpoints(product: Product, hostiles: dict[str, str], keys: list[str], number: int) -> None:
+    """As many as this tenant may have, for its every event."""
     for at in range(ENDPOINTS_EACH):
         url = f"{hostiles[KINDS[at % len(KINDS)]]}/{number}-{at}"
 
         def is_made(url: str = url) -> bool:
-            return product.call("POST", "/v1/webhook-endpoints", {"url": url}, key=key)[0] == 201
+            return product.call("POST", "/v1/webhook-endpoints", {"url": url}, key=keys[number])[0] == 201
 
         wait_until(is_made, seconds=30, what="an endpoint was made")
-    return key
 
 
 @contextmanager
