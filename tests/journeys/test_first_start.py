@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from jobservice.crypto.root_key import create_root_key_file
 from jobservice.jobs.states import STATES as ALL_STATES
 from tests.journeys.console.session import CHROMIUM, WATCH, browsing, violations
 from tests.journeys.pictures import follow_link, printed_link, wait_until_filled
@@ -74,10 +75,7 @@ def test_a_stop_and_a_second_start_keep_everything_and_a_wrong_root_key_is_refus
         root_key.unlink()
         assert "is missing" in refusal(product)
         (product.data_dir / "message.key").rename(product.data_dir / "message.kept")
-        with running(tmp_path / "another") as another:
-            another.stop()
-        root_key.write_bytes((tmp_path / "another" / "root.key").read_bytes())
-        root_key.chmod(0o600)
+        create_root_key_file(root_key)
         assert "is not the root key of this database" in refusal(product)
         root_key.write_bytes(right)
         product.start()
