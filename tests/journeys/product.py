@@ -99,6 +99,8 @@ class Product:
             "JOBSERVICE_DATA_DIR": str(self.data_dir),
             "JOBSERVICE_LEASE_SECONDS": "3",
             "JOBSERVICE_STOP_GRACE_SECONDS": "5",
+            # What a journey has ended again and again need not be waited for longer each time.
+            "JOBSERVICE_RESTART_BACKOFF_SECONDS": "0",
             # Jobs that a journey did not make would be in its way.
             "JOBSERVICE_DEMO": "off",
             **self.environment,
