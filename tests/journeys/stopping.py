@@ -23,6 +23,8 @@ GRACE_SECONDS = 3.0
 LIMIT_SECONDS = GRACE_SECONDS + 5.0
 LOOPBACK = "127.0.0.0/8"
 TRIES = 20
+# From one look of a wait to the next, where nobody else is at work.
+LOOK_SECONDS = 0.06
 PATIENCE_SECONDS = 60.0
 
 
@@ -119,9 +121,11 @@ def second_worker(product: Product, pool: str, **settings: str) -> Iterator[int]
 
 
 def seconds_to_end(*pids: int) -> float:
-    """Wait until these processes are gone, their own children too; how long that took a machine that does not stand
-    still."""
-    clock = MovingClock()
+    """Wait until these processes are gone, their own children too; how long that took, by as many looks as there were.
+
+    A machine that stands still, or has others at work, is as late with each look as with each step of a stop.
+    """
+    clock = MovingClock(most_seconds=LOOK_SECONDS)
     everyone = [one for pid in pids for one in (pid, *children_of(pid))]
 
     def are_gone() -> bool:
