@@ -100,8 +100,9 @@ class Site:
         return int(self.ask("SELECT count(*) FROM job_live WHERE state = ANY(%s)", list(states))[0][0])
 
     def live_workers(self, pool: str) -> int:
-        """Workers of the pool that beat just now and still exist."""
-        rows = self.ask("SELECT pid FROM worker WHERE pool = %s AND seen_at > now() - interval '5 seconds'", pool)
+        """Workers of the pool that beat just now, still exist and are not about to end."""
+        beat = "SELECT pid FROM worker WHERE pool = %s AND NOT is_draining AND seen_at > now() - interval '5 seconds'"
+        rows = self.ask(beat, pool)
         return sum(Path(f"/proc/{pid}").exists() for (pid,) in rows)
 
     def wait_for_workers(self) -> None:
