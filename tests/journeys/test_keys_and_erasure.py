@@ -37,7 +37,10 @@ WHERE k.purpose = 'data' AND k.version = 2
   AND to_timestamp(('x' || translate(left(blob.id::text, 13), '-', ''))::bit(48)::bigint / 1000.0) < k.created_at
 """
 # Old enough to be of the second batch of the rotation, and young enough not to be of its last.
-MIDDLE = "SELECT 1 FROM blob WHERE tenant_id = %s ORDER BY id OFFSET 300 LIMIT 1 FOR NO KEY UPDATE"
+MIDDLE = """
+SELECT 1 FROM blob WHERE id = (SELECT id FROM blob WHERE tenant_id = %s ORDER BY id OFFSET 300 LIMIT 1)
+FOR NO KEY UPDATE
+"""
 
 
 def test_keys_rotate_under_load_and_an_erased_tenant_is_gone_from_every_process(
