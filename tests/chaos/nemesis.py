@@ -125,7 +125,8 @@ class Nemesis:
 
     def _kill_handlers(self) -> bool:
         pids = self._site.product.pids("handlers")
-        self.deaths += [Death(pid, time.time()) for pid in pids[1:]]
+        # The first is one of the children while those of a worker that is dead are not gone yet.
+        self.deaths += [Death(pid, time.time()) for pid in pids]
         return self._kill("handler worker", pids[:1])
 
     def _backends(self) -> list[int]:

@@ -1,4 +1,4 @@
-"""One running product for the journeys that leave it whole; those that break it for good start their own."""
+"""Two running products for the journeys that leave them whole; those that break one for good start their own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import pytest
 
 from tests.journeys.product import Product, running
 from tests.journeys.receiver import Receiver, connected_receiver
+
+CALM_LEASE_SECONDS = 60.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,6 +30,26 @@ def product(started_product: Product) -> Product:
     """The one product, ready again after what an earlier journey did to it."""
     started_product.wait_until_ready()
     return started_product
+
+
+@pytest.fixture(scope="session")
+def calm_product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """One in which no run is killed, for what is counted exactly: by its leases a machine may stand still for a while
+    and no run is taken for dead. It has a handler of its operator's, and its log tells all."""
+    settings = {
+        "JOBSERVICE_LEASE_SECONDS": f"{CALM_LEASE_SECONDS:g}",
+        "JOBSERVICE_HANDLERS": "tests.journeys.walking",
+        "JOBSERVICE_LOG_FORMAT": "json",
+        "JOBSERVICE_LOG_LEVEL": "DEBUG",
+    }
+    with running(tmp_path_factory.mktemp("calm") / "var", **settings) as product:
+        yield product
+
+
+@pytest.fixture
+def calm_receiver(calm_product: Product) -> Iterator[Receiver]:
+    with connected_receiver(calm_product) as connected:
+        yield connected
 
 
 @pytest.fixture

@@ -70,8 +70,9 @@ class ExampleReceiver:
         return found[1] if found else None
 
     def events(self) -> list[dict[str, Any]]:
-        """The events that the script kept, in order."""
-        return [json.loads(line) for line in self.events_path.read_text().splitlines()]
+        """The events that the script kept, in order; not one that is being written."""
+        lines = self.events_path.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def refusals(self) -> list[str]:
         """What the script refused, as it said so."""

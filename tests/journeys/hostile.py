@@ -7,6 +7,7 @@ first without them and then with them, and what the egress process holds meanwhi
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +25,7 @@ from typing import Any
 
 from tests.journeys.product import ROOT, Product, wait_until
 from tests.journeys.receiver import Receiver, receiving
+from tests.moving_clock import MovingClock
 from workers.supervisor.launch import wrap_command
 
 KINDS = ("dead", "silent", "dripping", "endless")
@@ -37,6 +40,8 @@ class Effect:
 
     alone_seconds: list[float] = field(repr=False)
     beside_seconds: list[float] = field(repr=False)
+    # How long the machine stood still meanwhile.
+    stood_still: float
     growth_bytes: int
     most_in_flight: int
 
@@ -57,49 +62,73 @@ class TimedReceiver(Receiver):
         return answer
 
 
-def measure_hostiles(product: Product, *, endpoints: int, seconds: float) -> Effect:
-    """Each half takes `seconds`. Raises `AssertionError` when a healthy callback does not come, or comes twice."""
+def measure_hostiles(product: Product, *, endpoints: int, seconds: float, in_flight: int = 1) -> Effect:
+    """Each half takes `seconds`, the second from when `in_flight` hostile ones are held open at once.
+
+    Raises `AssertionError` when a healthy callback does not come, or comes twice, or they never are.
+    """
     _, answer = product.call("GET", "/v1/signing-secrets/default")
     with receiving(TimedReceiver(answer["secret"])) as receiver, _running_hostiles() as hostiles:
         _send_jobs(product, receiver, seconds=2.0)
         alone = _send_jobs(product, receiver, seconds=seconds)
-        keys = [_make_tenant(product, hostiles, number) for number in range(-(-endpoints // ENDPOINTS_EACH))]
+        keys = _make_tenants(product, -(-endpoints // ENDPOINTS_EACH))
+        with ThreadPoolExecutor(len(keys)) as threads:
+            list(threads.map(lambda number: _make_endpoints(product, hostiles, keys, number), range(len(keys))))
         before = _resident_bytes(product)
         with _events_flowing(product, keys):
-            wait_until(lambda: _counts(hostiles)["requests"], seconds=60, what="the hostile endpoints are called")
-            beside = _send_jobs(product, receiver, seconds=seconds)
+            wait_until(lambda: _counts(hostiles)["peak"] >= in_flight, seconds=120, what="hostile endpoints are called")
+            clock = MovingClock(most_seconds=1.0)
+            beside = _send_jobs(product, receiver, seconds=seconds, clock=clock)
             after = _resident_bytes(product)
         counts = _counts(hostiles)
         assert not receiver.refused, receiver.refused[:3]
-        return Effect(alone, beside, after - before, counts["peak"])
+        return Effect(alone, beside, clock.stood_still, after - before, counts["peak"])
 
 
-def _send_jobs(product: Product, receiver: TimedReceiver, *, seconds: float) -> list[float]:
+def _send_jobs(
+    product: Product, receiver: TimedReceiver, *, seconds: float, clock: MovingClock | None = None
+) -> list[float]:
     """The delays of a light load's callbacks."""
     jobs: list[str] = []
+    clock = clock or MovingClock()
     begun = time.monotonic()
     while time.monotonic() < begun + seconds:
+        clock.look()
         jobs.append(product.submit(type="echo", payload=len(jobs), callback_url=receiver.url))
         time.sleep(max(0.0, begun + len(jobs) / PER_SECOND - time.monotonic()))
-    wait_until(lambda: set(receiver.seconds) >= set(jobs), seconds=60, what="each healthy callback came")
+
+    def has_all() -> bool:
+        clock.look()
+        return set(receiver.seconds) >= set(jobs)
+
+    wait_until(has_all, seconds=60, what="each healthy callback came")
     told = [sum(receiver.callbacks[job].values()) for job in jobs]
     assert told == [1] * len(jobs), told
     return [receiver.seconds[job] for job in jobs]
 
 
-def _make_tenant(product: Product, hostiles: dict[str, str], number: int) -> str:
-    """A tenant whose every event goes to as many hostile endpoints as it may have; its key."""
-    made = product.command("create_tenant", f"hostile-{number}", "--json")
-    assert made.returncode == 0, made.stderr
-    key = str(json.loads(made.stdout.splitlines()[-1])["api_key"])
+def _make_tenants(product: Product, count: int) -> list[str]:
+    """Their keys. All by one process, whose start takes longer than all that it does."""
+    program = f"""
+from tenants.tenancy import create_tenant
+for number in range({count}):
+    print("key=" + create_tenant(f"hostile-{{number}}").api_key)
+"""
+    made = product.command("shell", "-c", program)
+    keys = re.findall(r"^key=(\S+)$", made.stdout, re.MULTILINE)
+    assert len(keys) == count, made.stderr
+    return keys
+
+
+def _make_endpoints(product: Product, hostiles: dict[str, str], keys: list[str], number: int) -> None:
+    """As many as this tenant may have, for its every event."""
     for at in range(ENDPOINTS_EACH):
         url = f"{hostiles[KINDS[at % len(KINDS)]]}/{number}-{at}"
 
         def is_made(url: str = url) -> bool:
-            return product.call("POST", "/v1/webhook-endpoints", {"url": url}, key=key)[0] == 201
+            return product.call("POST", "/v1/webhook-endpoints", {"url": url}, key=keys[number])[0] == 201
 
         wait_until(is_made, seconds=30, what="an endpoint was made")
-    return key
 
 
 @contextmanager

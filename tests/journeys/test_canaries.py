@@ -89,6 +89,8 @@ def running_tapped(
     environment = {
         "JOBSERVICE_LOG_FORMAT": "json",
         "JOBSERVICE_LOG_LEVEL": "DEBUG",
+        # That of a real start, for no worker is killed here.
+        "JOBSERVICE_LEASE_SECONDS": "30",
         "JOBSERVICE_METRICS_PORT": str(metrics_port),
         "JOBSERVICE_PUBLIC_URL": f"http://127.0.0.1:{port}",
         "JOBSERVICE_HANDLERS": "tests.journeys.canary_handlers",

@@ -63,9 +63,11 @@ def test_every_event_arrives_though_the_egress_worker_is_killed_and_the_endpoint
     jobs += submit(product, 10)
     product.wait_for_end(jobs)
     receiver.hold_callbacks.set()
-    time.sleep(2)
-    held = product.call("GET", f"{path}/deliveries?state=held")[1]["data"]
-    assert len(held) >= 10
+    wait_until(
+        lambda: len(product.call("GET", f"{path}/deliveries?state=held")[1]["data"]) >= 10,
+        seconds=30,
+        what="what came after the pause is held",
+    )
     assert product.call("PATCH", path, {"status": "enabled"})[0] == 200
     await_told(receiver, jobs)
     assert receiver.refused == []

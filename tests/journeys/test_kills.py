@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,7 @@ def test_no_job_is_lost_when_a_process_is_killed(product: Product, receiver: Rec
     product.kill(pid)
     after = submit_mixture(product, receiver, 12)
     assert_all_ended_once(product, receiver, before + after)
-    wait_until(lambda: pid not in product.pids(), seconds=10, what="the killed process is gone")
+    wait_until(lambda: pid not in product.pids(), seconds=60, what="the killed process is gone")
 
 
 def test_a_killed_supervisor_leaves_nothing_running_and_the_next_start_goes_on(tmp_path: Path) -> None:
@@ -63,28 +62,42 @@ def test_a_killed_supervisor_leaves_nothing_running_and_the_next_start_goes_on(t
         jobs = submit_mixture(product, receiver, 12)
         assert product.supervisor is not None
         product.kill(product.supervisor.pid)
-        product.supervisor.wait(timeout=10)
-        wait_until(lambda: product.pids() == [], seconds=15, what="nothing runs any more")
+        product.supervisor.wait(timeout=60)
+        wait_until(lambda: product.pids() == [], seconds=60, what="nothing runs any more")
         product.start()
         assert_all_ended_once(product, receiver, jobs)
 
 
 def test_a_job_that_kills_its_worker_each_time_is_held_after_the_third_crash(product: Product) -> None:
     poison = product.submit(type="sleep", payload={"seconds": 600}, timeout_seconds=3600)
-    for crash in range(1, 4):
-        wait_until(lambda: product.job(poison)["state"] == "executing", seconds=60, what="the job runs")
-        time.sleep(0.2)
+    kills = 0
+    while (state := await_run_or_hold(product, poison)) == "executing":
+        before = product.job(poison)["crash_count"]
         product.kill(product.await_pid("handlers"))
+        kills += 1
         wait_until(
-            lambda crash=crash: product.job(poison)["crash_count"] == crash,  # type: ignore[misc]
+            lambda before=before: product.job(poison)["crash_count"] > before,  # type: ignore[misc]
             seconds=60,
             what="the crash is counted",
         )
-    assert product.job(poison)["state"] == "suspended"
+    # A machine that stands still for longer than the lease is a crash, too.
+    assert (state, product.job(poison)["crash_count"]) == ("suspended", 3)
+    assert 0 < kills <= 3
     assert product.wait_for_end([product.submit(type="echo", payload="still works")])
 
 
-def test_a_timeout_ends_a_run_that_does_not_end_itself(product: Product) -> None:
-    job_id = product.submit(type="sleep", payload={"seconds": 600}, timeout_seconds=1, max_attempts=1)
-    job = product.wait_for_end([job_id])[job_id]
+def await_run_or_hold(product: Product, job_id: str) -> str:
+    """The state of a job that runs by now, or is held."""
+
+    def find() -> str | None:
+        state: str = product.job(job_id)["state"]
+        return state if state in ("executing", "suspended") else None
+
+    found: str = wait_until(find, seconds=60, what="the job runs, or is held")
+    return found
+
+
+def test_a_timeout_ends_a_run_that_does_not_end_itself(calm_product: Product) -> None:
+    job_id = calm_product.submit(type="sleep", payload={"seconds": 600}, timeout_seconds=1, max_attempts=1)
+    job = calm_product.wait_for_end([job_id])[job_id]
     assert (job["state"], job["error"]["code"], job["crash_count"]) == ("discarded", "timed-out", 0)

@@ -69,7 +69,8 @@ class _Answer(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-def test_a_type_whose_endpoint_is_gone_holds_its_jobs_until_it_is_written_again(product: Product) -> None:
+def test_a_type_whose_endpoint_is_gone_holds_its_jobs_until_it_is_written_again(calm_product: Product) -> None:
+    product = calm_product
     endpoint = _Endpoint(("127.0.0.1", 0), _Answer)
     threading.Thread(target=endpoint.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{endpoint.server_port}/"

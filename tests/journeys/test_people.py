@@ -63,8 +63,11 @@ def type_password(page: Page, email: str, password: str = PASSWORD) -> None:
 
 
 def code(seed: str, *, after: int) -> tuple[str, int]:
-    """The first code of a period after this one, waiting for it if need be, and its period."""
-    period = max(int(time.time()) // 30 - 1, after + 1)
+    """The first code of a period after this one, waiting for it if need be, and its period.
+
+    A code is good for a period before and after its own; one that is soon over is not typed.
+    """
+    period = max((int(time.time()) - 15) // 30, after + 1)
     while int(time.time()) // 30 + 1 < period:
         time.sleep(0.5)
     return str(format_hotp_value(hotp_value(seed, period))), period

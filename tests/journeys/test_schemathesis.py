@@ -35,6 +35,8 @@ def explore(product: Product, *, folder: Path) -> subprocess.CompletedProcess[st
             *(("--include-path-regex", PATHS) if PATHS else ()),
             *("--checks", "all", "--exclude-checks", ",".join(REPLACED)),
             *("--max-examples", EXAMPLES, "--seed", SEED, "--continue-on-failure", "--no-color"),
+            # How long an answer takes, or an example to think of, says how busy the machine is.
+            *("--request-timeout", "60", "--suppress-health-check", "too_slow"),
         ],
         # What it remembers of earlier runs stays out of the repository.
         cwd=folder,

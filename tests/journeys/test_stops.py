@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
 
+from tests.journeys.draining import KeptConnection, Waiting, has_waiter
 from tests.journeys.product import ROOT, Product, running, wait_until
 from tests.journeys.receiver import Receiver, connected_receiver
 from tests.journeys.stopping import (
     GRACE_SECONDS,
     LIMIT_SECONDS,
     await_running,
-    find_holdings,
+    find_holding,
     second_worker,
     seconds_to_end,
     silent,
+    submit_to,
 )
 
 
@@ -47,30 +46,41 @@ def receiver(product: Product) -> Iterator[Receiver]:
         yield connected
 
 
-# The whole time of the job is longer than one run before the stop and one after it, were the first one counted.
-SLEEP: dict[str, Any] = {"type": "sleep", "payload": {"seconds": 600}, "timeout_seconds": 12, "max_attempts": 1}
+# Were the run before the stop counted, there would be no other.
+SLEEP: dict[str, Any] = {"type": "sleep", "payload": {"seconds": 600}, "timeout_seconds": 600, "max_attempts": 1}
 
 
 def assert_given_back(product: Product, job_id: str, *, old: int) -> None:
-    """It runs elsewhere, as if it had never been started before; there its time limit ends it."""
-    began = time.monotonic()
-    again = await_running(product, not_by=old)
+    """Whoever is gone holds it no more, and it waits for nothing: it runs elsewhere as if it had never been started."""
+    held = find_holding(product, job_id)
+    assert held is not None
+    assert (held.pid != old, held.is_due, held.crash_count) == (True, True, 0)
+    again = await_running(product, job_id, not_by=old)
     assert (again.attempt, again.crash_count) == (1, 0)
-    assert time.monotonic() - began < 5
+    outcomes = end_sleep(product, job_id)
+    assert outcomes == {"released", "cancelled"}
+
+
+def end_sleep(product: Product, job_id: str) -> set[str]:
+    """What became of each of its runs. It would sleep on beside all that follows."""
+    assert product.call("POST", f"/v1/jobs/{job_id}/cancel")[0] == 200
     job = product.wait_for_end([job_id])[job_id]
-    assert (job["crash_count"], job["error"]["code"]) == (0, "timed-out")
+    assert (job["state"], job["crash_count"]) == ("cancelled", 0)
+    return {row["outcome"] for row in product.call("GET", f"/v1/jobs/{job_id}/attempts")[1]["data"]}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
 def test_a_handler_worker_gives_back_a_long_job_whatever_signal_stops_it(product: Product, number: int) -> None:
     with second_worker(product, "handlers"):
         job_id = product.submit(**SLEEP)
-        old = await_running(product).pid
+        old = await_running(product, job_id).pid
         assert old is not None
         short = [product.submit(type="sleep", payload={"seconds": 0.2}) for _ in range(6)]
         os.kill(old, number)
         time.sleep(0.5)
-        os.kill(old, number)
+        # Where the machine stood still for the whole grace it is gone already.
+        with suppress(ProcessLookupError):
+            os.kill(old, number)
         assert seconds_to_end(old) < LIMIT_SECONDS
         assert_given_back(product, job_id, old=old)
         ended = product.wait_for_end(short)
@@ -78,12 +88,11 @@ def test_a_handler_worker_gives_back_a_long_job_whatever_signal_stops_it(product
 
 
 def test_a_handler_worker_finishes_what_ends_within_the_grace(product: Product) -> None:
-    with second_worker(product, "handlers"):
-        job_id = product.submit(type="sleep", payload={"seconds": 1.5})
-        old = await_running(product).pid
-        assert old is not None
-        os.kill(old, signal.SIGTERM)
-        assert seconds_to_end(old) < LIMIT_SECONDS
+    # Of a grace for which no machine stands still; a worker that waits for all of it is late.
+    with second_worker(product, "handlers", JOBSERVICE_STOP_GRACE_SECONDS="600") as worker:
+        job_id = submit_to(product, worker, type="sleep", payload={"seconds": 3})
+        os.kill(worker, signal.SIGTERM)
+        seconds_to_end(worker)
         job = product.wait_for_end([job_id])[job_id]
         (attempt,) = product.call("GET", f"/v1/jobs/{job_id}/attempts")[1]["data"]
     assert (job["state"], attempt["outcome"]) == ("completed", "completed")
@@ -93,12 +102,12 @@ def test_an_egress_worker_gives_back_a_request_that_does_not_end(product: Produc
     with second_worker(product, "egress"):
         receiver.hold.clear()
         job_id = product.submit(type="text.count", payload={"text": "a b"}, max_attempts=1)
-        old = await_running(product).pid
+        old = await_running(product, job_id).pid
         assert old is not None
         short = product.submit(type="echo", payload=1)
         os.kill(old, signal.SIGTERM)
         assert seconds_to_end(old) < LIMIT_SECONDS
-        again = await_running(product, not_by=old)
+        again = await_running(product, job_id, not_by=old)
         assert (again.attempt, again.crash_count) == (1, 0)
         receiver.hold.set()
         ended = product.wait_for_end([job_id, short])
@@ -114,7 +123,7 @@ def test_an_egress_worker_gives_back_a_callback_that_does_not_end(product: Produ
         # Both are asked, because nobody can tell which of them sends it; the supervisor starts one anew.
         for old in product.pids("egress"):
             os.kill(old, signal.SIGTERM)
-        wait_until(lambda: receiver.callbacks[job_id].total() == 2, seconds=30, what="the callback is sent again")
+        wait_until(lambda: receiver.callbacks[job_id].total() >= 2, seconds=30, what="the callback is sent again")
         receiver.hold_callbacks.set()
     (event,) = [
         row for row in product.call("GET", f"/v1/jobs/{job_id}/events")[1]["data"] if "completed" in row["type"]
@@ -129,14 +138,18 @@ def test_a_worker_whose_broker_is_silent_gives_back_and_goes_in_time(
     with second_worker(product, pool):
         receiver.hold.clear()
         job_id = product.submit(**(SLEEP if pool == "handlers" else {"type": "text.count", "payload": {"text": "a"}}))
-        old = await_running(product).pid
+        old = await_running(product, job_id).pid
         assert old is not None
         with silent(product, "valkey"):
             os.kill(old, signal.SIGTERM)
             assert seconds_to_end(old) < LIMIT_SECONDS
-            assert [(one.attempt, one.crash_count, one.pid) for one in find_holdings(product)] == [(0, 0, None)]
-        again = await_running(product, not_by=old)
+            held = find_holding(product, job_id)
+            assert held is not None
+            assert (held.attempt, held.crash_count, held.pid) == (0, 0, None)
+        again = await_running(product, job_id, not_by=old)
         assert (again.attempt, again.crash_count) == (1, 0)
+        if pool == "handlers":
+            end_sleep(product, job_id)
         receiver.hold.set()
         product.wait_for_end([job_id])
 
@@ -148,10 +161,7 @@ def test_every_process_goes_in_time_when_a_server_is_silent(product: Product, se
         time.sleep(1.5)
         for pid in processes:
             os.kill(pid, signal.SIGTERM)
-        began = time.monotonic()
-        for pid in processes:
-            seconds_to_end(pid)
-        assert time.monotonic() - began < LIMIT_SECONDS
+        assert seconds_to_end(*processes) < LIMIT_SECONDS
     product.wait_until_ready()
     assert product.wait_for_end([product.submit(type="echo", payload=1)])
 
@@ -183,66 +193,19 @@ def test_a_process_asked_to_stop_while_it_starts_goes_in_time(product: Product, 
 
 def test_a_web_process_that_drains_answers_whom_it_has_and_tells_them_to_go(product: Product) -> None:
     job_id = product.submit(**SLEEP)
+    waiting = Waiting(product, job_id)
+    wait_until(lambda: has_waiter(product), seconds=60, what="somebody waits for the end of a job")
     with ExitStack() as stack:
         kept = [stack.enter_context(KeptConnection(product)) for _ in range(12)]
         for connection in kept:
             assert connection.get("/healthz") == (200, "keep-alive")
-        waiting = Waiting(product, job_id)
-        time.sleep(0.5)
-        began = time.monotonic()
         master = product.await_pid("web")
         os.kill(master, signal.SIGTERM)
-        time.sleep(0.3)
         # The two workers of this web process are stopping, and so are all who answer on kept connections.
-        assert {connection.get("/readyz") for connection in kept} == {(503, "close")}
-        assert waiting.answer(seconds=10)["id"] == job_id
-        assert time.monotonic() - began < LIMIT_SECONDS
+        assert {connection.last_word("/readyz") for connection in kept} <= {(503, "close"), None}
         assert seconds_to_end(master) < LIMIT_SECONDS
+        # By whom is gone now, and before the time that it wished to wait was over: the job goes on.
+        assert waiting.answer(seconds=60)["id"] == job_id
         # Meanwhile nobody was refused: this one waited for the process that the supervisor started next.
         assert product.call("GET", "/healthz")[0] == 200
-    product.wait_for_end([job_id])
-
-
-class KeptConnection:
-    """A client that keeps its connection, and never tries anything twice."""
-
-    def __init__(self, product: Product) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", product.port, timeout=30)
-
-    def __enter__(self) -> KeptConnection:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-
-    def get(self, path: str) -> tuple[int, str]:
-        """The status, and what the server says of the connection."""
-        self._connection.request("GET", path)
-        answer = self._connection.getresponse()
-        answer.read()
-        return answer.status, answer.headers.get("Connection", "")
-
-
-class Waiting:
-    """A client that waits for the end of a job, in a thread of its own."""
-
-    def __init__(self, product: Product, job_id: str) -> None:
-        self._product = product
-        self._job_id = job_id
-        self._answers: list[tuple[int, Any]] = []
-        self._thread = threading.Thread(target=self._wait, daemon=True)
-        self._thread.start()
-
-    def answer(self, *, seconds: float) -> Any:
-        self._thread.join(seconds)
-        ((status, body),) = self._answers
-        assert status == 200
-        return body
-
-    def _wait(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._product.port, timeout=60)
-        headers = {"Authorization": f"Bearer {self._product.key}", "Prefer": "wait=30"}
-        connection.request("GET", f"/v1/jobs/{self._job_id}", headers=headers)
-        answer = connection.getresponse()
-        self._answers.append((answer.status, json.loads(answer.read())))
-        connection.close()
+    end_sleep(product, job_id)

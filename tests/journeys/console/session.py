@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.journeys.product import ROOT, Product
 
@@ -19,6 +19,8 @@ CHROMIUM = os.environ.get("TEST_CHROMIUM") or shutil.which("chromium")
 AXE = Path(__file__).resolve().parent / "vendor" / "axe.min.js"
 SHOTS = ROOT / "build" / "console"
 COOKIE = "__Host-jobservice"
+# What is to be seen on a page is waited for: how quickly it is there says how busy the machine is.
+expect.set_options(timeout=60_000)
 WATCH = """
 window.violations = [];
 window.ran = [];
@@ -111,8 +113,14 @@ def find_faults(browser: Browser, product: Product, session: str, addresses: Map
     found: list[str] = []
     for colours in ("light", "dark"):
         for width, height in ((1440, 900), (360, 800)):
+            # What still fades in has other colours than it will have, and a picture of it is another one each time.
             context = open_context(
-                browser, product, session, viewport={"width": width, "height": height}, color_scheme=colours
+                browser,
+                product,
+                session,
+                viewport={"width": width, "height": height},
+                color_scheme=colours,
+                reduced_motion="reduce",
             )
             page = context.new_page()
             for name, address in addresses.items():
