@@ -35,7 +35,7 @@ WITH done AS MATERIALIZED (
   FROM ended GROUP BY tenant_id, date_trunc('minute', finished_at), queue, type
 )
 -- Named one by one: a process that has this prepared while a migration adds a column to job would have to give another
--- answer than it promised, which the server refuses, and no end would be written until it is started anew.
+-- answer than it promised, which the server refuses: the first end on each of its connections would fail.
 SELECT id, tenant_id, type, executor, queue, priority, max_attempts, tags, metadata_id, callback_id, unique_hash,
        concurrency_hash, retry_of, run_at, created_at, final_state, finished_at, available_at, dispatched_at,
        first_started_at, last_started_at, attempt, crash_count, epoch, result_id, error_code, error_id, end_event_id,
