@@ -49,7 +49,7 @@ egress-million: $(DEV) ## hold what may be called against two other guards: EGRE
 
 security: $(DEV) ## the security tests at length: SCHEMATHESIS=500 requests per operation and phase, hours (PATHS='^/v1/queues': some); all hostile bodies
 	SECURITY=long $(BIN)/pytest -n 0 tests/security/test_web_cpu.py
-	TEST_SCHEMATHESIS_EXAMPLES=$${SCHEMATHESIS:-500} TEST_SCHEMATHESIS_PATHS="$(PATHS)" $(BIN)/pytest -n 0 --timeout 0 tests/journeys/test_schemathesis.py
+	TEST_SCHEMATHESIS_EXAMPLES=$${SCHEMATHESIS:-500} TEST_SCHEMATHESIS_PATHS="$(PATHS)" $(BIN)/pytest -n 0 tests/journeys/test_schemathesis.py
 
 check: $(DEV) ## format, lint, types, security lint, import contract, migrations, OpenAPI document
 	$(BIN)/ruff format --check .

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.journeys.product import ROOT, Product, running
 
 # Of each operation and phase. A longer look: `make security`, 500.
@@ -53,6 +55,8 @@ def explore(product: Product, *, folder: Path) -> subprocess.CompletedProcess[st
     )
 
 
+# With the start and the stop of a product around them.
+@pytest.mark.timeout(TIMEOUT_SECONDS + 120)
 def test_no_generated_request_is_ill_answered(tmp_path: Path) -> None:
     # Generated jobs call generated addresses: nothing public is dialled.
     with running(tmp_path / "var", JOBSERVICE_EGRESS_PORTS="9") as product:
