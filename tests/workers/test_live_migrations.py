@@ -190,7 +190,8 @@ def test_policies_may_be_given_twice(database: PreparedDatabase) -> None:
     with superuser(database) as connection:
         # And what came after them, which depends on them.
         forgotten = """DELETE FROM django_migrations
-            WHERE app = 'tenants' AND name >= '0014_operator_policies' OR app = 'jobs' AND name >= '0024_operator_policies'"""
+            WHERE app = 'tenants' AND name >= '0014_operator_policies'
+               OR app = 'jobs' AND name >= '0024_operator_policies'"""
         assert connection.execute(forgotten).rowcount >= 2
     done = database.command("migrate")
     assert done.returncode == 0, done.stderr
