@@ -102,7 +102,8 @@ def read_jobs(tenant_id: UUID, job_ids: Collection[UUID]) -> list[Any]:
 
 def search_jobs(tenant_id: UUID, filters: JobFilters, *, before: UUID | None, limit: int) -> list[Any]:
     """The newest jobs with ids under `before`. Only the conditions asked for are in the statement, so that each has
-    the plan it deserves. Indexes: job_of_tenant; job_ended by a final state, job_open by a live one; job_tag_search.
+    the plan it deserves. Indexes: job_of_tenant; job_ended by a final state, job_open by a live one; job_type_search,
+    job_queue_search, job_tag_search.
     """
     matching, parameters = _matching(tenant_id, filters, before=before)
     return _run(f"{_COLUMNS}{matching} ORDER BY j.id DESC LIMIT %(limit)s", {**parameters, "limit": limit})

@@ -25,7 +25,7 @@ TIMES = 9
 # With fewer jobs there is as much less of history, too.
 FULL_JOBS = 1_000_000
 # A fifth of the jobs is unfinished, in four queues, in one of which all wait for 300 concurrency keys; of the others
-# one in twenty failed, each of a group. Twenty queues, five types, and one that came once, long ago.
+# one in twenty failed, each of a group. Twenty queues, five types, and one of each that came once, long ago.
 FILL = """
 INSERT INTO queue (id, tenant_id, name)
 SELECT gen_random_uuid(), %(tenant)s, 'queue-' || n FROM generate_series(0, 19) AS n;
@@ -50,7 +50,7 @@ SELECT id, %(tenant)s, type, 'handler', 'echo', queue, 'handlers', 0, 1, 60, '{}
        CASE fate WHEN 'discarded' THEN md5('group' || n / 20 %% 500)::uuid END,
        CASE WHEN fate <> 'live' THEN id END
 FROM made;
-UPDATE job SET type = 'rare' WHERE id = (SELECT id FROM made WHERE n = 2);
+UPDATE job SET type = 'rare', queue = 'rare' WHERE id = (SELECT id FROM made WHERE n = 2);
 INSERT INTO job_live (job_id, tenant_id, lane_id, pool, type, state, rank, priority, due_at, available_at,
                       concurrency_hash, is_parked)
 SELECT made.id, %(tenant)s, lane.id, 'handlers', type, CASE WHEN n %% 50 = 0 THEN 'scheduled' ELSE 'available' END,
@@ -155,6 +155,10 @@ def reads(tenant_id: UUID) -> dict[str, Callable[[], Any]]:
         "read a page of jobs": jobs(),
         "read a page of discarded jobs": jobs(state="discarded"),
         "read a page of jobs of an error": jobs(error_group=group_id, state="discarded"),
+        "read a page of jobs of a type": jobs(type="type-1"),
+        "read a page of jobs of a rare type": jobs(type="rare"),
+        "read a page of jobs of a rare queue": jobs(queue="rare"),
+        "read a page of waiting jobs of a queue": jobs(state="available", queue="queue-5"),
         "read a page of error groups": lambda: list_error_groups(tenant_id, ErrorFilters(), limit=50),
         "read an hour by minute": series("1m", hours=1),
         "read a day by 15 minutes": series("15m", days=1),

@@ -27,7 +27,7 @@ from workers.management.commands import migrate
 pytestmark = pytest.mark.deep
 
 BEFORE = (("tenants", "0012_filled_tables"), ("jobs", "0017_statistics"))
-INDEXES = ("job_of_error", "job_of_type", "job_followers")
+INDEXES = ("job_of_error", "job_of_type", "job_followers", "job_type_search", "job_queue_search")
 # What the web's role waits for a lock before it refuses; see tenants/sql/roles.sql.
 WEB_PATIENCE_SECONDS = 2.0
 JOBS = 40_000
