@@ -145,7 +145,7 @@ def _rewrap_installation_key(key: InstallationKey, keyring: RootKeys) -> Rewrapp
     except KeyProviderAway:
         raise
     except (SealingError, Unavailable) as error:
-        log_event("rewrap_failed", level="error", purpose=key.purpose, error_class=type(error).__name__)
+        log_event("rewrap_failed", level="error", kind=key.purpose, error_class=type(error).__name__)
         return Rewrapped(version, remaining=1)
     return Rewrapped(version, Installation.objects.filter(**{key.column: old}).update(**{key.column: new}))
 

@@ -31,7 +31,7 @@ class Inbox(ConsoleView):
             return _refuse(request)
         context = _context(self.person)
         if context["callbacks"] and context["may_reveal"]:
-            log_event("inbox_opened", tenant_id=self.person.tenant_id, member_id=self.person.member_id)
+            log_event("inbox_opened", tenant_id=self.person.tenant_id, account_id=self.person.account_id)
         return render(request, "console/inbox.html", context)
 
 
