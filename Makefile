@@ -47,7 +47,7 @@ egress-million: $(DEV) ## hold what may be called against two other guards: EGRE
 	EGRESS_SAMPLES=$${EGRESS_SAMPLES:-1000000} EGRESS_SEED=$${EGRESS_SEED:-$$(date +%s)} \
 	  $(BIN)/pytest -n 0 tests/egress/test_oracles.py
 
-security: $(DEV) ## the security tests at length: SCHEMATHESIS=500 requests per operation and phase, hours (PATHS='^/v1/queues': some); all hostile bodies
+security: $(DEV) ## the security tests at length: SCHEMATHESIS=500 requests per operation and phase, half an hour (PATHS='^/v1/queues': some); all hostile bodies
 	SECURITY=long $(BIN)/pytest -n 0 tests/security/test_web_cpu.py
 	TEST_SCHEMATHESIS_EXAMPLES=$${SCHEMATHESIS:-500} TEST_SCHEMATHESIS_PATHS="$(PATHS)" $(BIN)/pytest -n 0 tests/journeys/test_schemathesis.py
 
