@@ -12,6 +12,9 @@ from tenants.models import Tenant as TenantRow
 from tests.factories import Tenant
 from tests.roles import as_role
 
+# A job of the other pool: limits are of both.
+HTTP = {"type": "http.request", "payload": {"method": "GET", "url": "https://example.com/"}}
+
 
 def limit_queue(tenant: Tenant, queue: str = "default", **limits: Any) -> None:
     """Change a queue, as the API does."""

@@ -6,28 +6,26 @@ import http.client
 import json
 import os
 import re
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.metering import Series, parse_metrics
 from tests.moving_clock import MovingClock
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 180.0
 # What one look counts of a wait at most.
 LOOK_SECONDS = 5.0
-SERVER_PORTS = range(20_000, 32_000)
 
 # What a client sees while the web process is away, or is killed in the middle of an answer.
 AWAY = (OSError, http.client.HTTPException)
@@ -55,15 +53,6 @@ def wait_until(condition: Callable[[], Any], *, seconds: float, what: str, log: 
         if is_over:
             raise AssertionError(f"not within {seconds:.0f} s: {what}\n{log()[-3000:]}")
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    """One below those that the system gives to whoever asks for any: nobody gets it before the server that is to."""
-    while True:
-        port = SERVER_PORTS[secrets.randbelow(len(SERVER_PORTS))]
-        with suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 @dataclass

@@ -30,9 +30,10 @@ from tests.journeys.canary_places import (
     read_processes,
 )
 from tests.journeys.canary_receiver import CanaryReceiver, receiving_canaries
-from tests.journeys.product import Product, free_port, wait_until
+from tests.journeys.product import Product, wait_until
 from tests.journeys.tap import Tap, tapped_broker, tapped_valkey
 from tests.journeys.test_brokers import brokers
+from tests.ports import free_port
 
 EMBEDDED = "valkey"
 # No text of anybody's choice gets into it; that it was read is seen by what it always says.

@@ -21,7 +21,8 @@ from tests.benchmarks.receiver import Receiver
 from tests.benchmarks.rivals.celery_worker import broker_environment, running_worker
 from tests.benchmarks.servers import PYTHON, ROOT, Servers, made_database, python_environment
 from tests.benchmarks.site import CONNECTIONS, LOAD, PATIENCE_SECONDS, WEB_THREADS, WEB_WORKERS
-from tests.journeys.product import free_port, wait_until
+from tests.journeys.product import wait_until
+from tests.ports import free_port
 
 PACKAGE = "tests.benchmarks.rivals.drf_service"
 NAME = "DRF + Celery"

@@ -21,7 +21,8 @@ from tests.journeys.console.hostile_receiver import receiving_hostilely
 from tests.journeys.console.hostile_texts import FEW, POLYGLOTS, TEXTS, chunks
 from tests.journeys.console.session import CHROMIUM, violations
 from tests.journeys.console.watching import Watched, plain, watching
-from tests.journeys.product import Product, free_port, running, wait_until
+from tests.journeys.product import Product, running, wait_until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
 
