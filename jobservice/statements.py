@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections import namedtuple
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,18 +28,44 @@ def run_statement(path: Path, parameters: Mapping[str, Any]) -> list[Any]:
     # What Django's own cursor does first: outside a transaction the connection may have died since its last use.
     connection.close_if_health_check_failed()
     connection.ensure_connection()
-    text, names = number_parameters(read_statement(path))
+    with connection.wrap_database_errors:
+        return execute_statement(connection.connection, read_statement(path), parameters)
+
+
+def execute_statement(
+    raw: psycopg.Connection[Any], statement: str, parameters: Mapping[str, Any], *, prepare: bool | None = None
+) -> list[Any]:
+    """Run a statement on a connection of psycopg; otherwise as `run_statement`."""
+    text, names = number_parameters(statement)
     # Not Django's cursor, which writes the parameters into the text, so that every execution is planned anew. Nor one
     # that looks for named parameters: in a text as long as the claim's it does so each time.
-    with connection.wrap_database_errors, psycopg.RawCursor(connection.connection) as cursor:
-        cursor.execute(text, [_bound(parameters[name]) for name in names])
-        description = cursor.description
-        if description is None:
+    with psycopg.RawCursor(raw) as cursor:
+        cursor.execute(text, [_bound(parameters[name]) for name in names], prepare=prepare)
+        if cursor.pgresult is None or not cursor.pgresult.nfields:
             return []
-        row = _row_type(path.stem, tuple(column.name for column in description))
-        # Django's connections hand jsonb on as text.
-        documents = [at for at, column in enumerate(description) if column.type_code == _JSONB_OID]
-        return [row._make(_parsed(values, documents)) for values in cursor.fetchall()]
+        rows = _ROWS.get(text) or _ROWS.setdefault(text, _Rows.of(cursor))
+        return [rows.make(values) for values in cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """How the rows of a statement are made. Told once: psycopg describes each column anew, each time it is asked."""
+
+    type: Any
+    documents: tuple[int, ...]
+
+    @classmethod
+    def of(cls, cursor: psycopg.RawCursor[Any]) -> _Rows:
+        columns = cursor.description or []
+        # Django's connections, and whatever else runs these, hand jsonb on as text.
+        documents = tuple(at for at, column in enumerate(columns) if column.type_code == _JSONB_OID)
+        return cls(namedtuple("Row", [column.name for column in columns]), documents)
+
+    def make(self, values: tuple[Any, ...]) -> Any:
+        return self.type._make(_parsed(values, self.documents) if self.documents else values)
+
+
+_ROWS: dict[bytes, _Rows] = {}
 
 
 def _bound(value: Any) -> Any:
@@ -48,9 +75,7 @@ def _bound(value: Any) -> Any:
     return "{" + ",".join("NULL" if one is None else str(one) for one in value) + "}"
 
 
-def _parsed(values: tuple[Any, ...], documents: list[int]) -> tuple[Any, ...] | list[Any]:
-    if not documents:
-        return values
+def _parsed(values: tuple[Any, ...], documents: Sequence[int]) -> list[Any]:
     parsed = list(values)
     for at in documents:
         parsed[at] = None if parsed[at] is None else json.loads(parsed[at])
@@ -81,8 +106,3 @@ def number_parameters(text: str) -> tuple[bytes, list[str]]:
     order: dict[str, int] = {}
     numbered = _PARAMETER.sub(lambda found: f"${order.setdefault(found[1], len(order) + 1)}", text)
     return numbered.replace("%%", "%").encode(), list(order)
-
-
-@cache
-def _row_type(name: str, columns: tuple[str, ...]) -> Any:
-    return namedtuple(name, columns)

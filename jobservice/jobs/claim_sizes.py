@@ -2,55 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from tenants.quotas import DEFAULTS
-
 # While no more tenants wait than one for each dozen jobs of a claim, it looks at all of them, and goes by turns of one
-# job. Of more it looks at fewer, and each is given about two dozen in its turn: small turns are fairer from one moment
-# to the next, but each tenant looked at costs a claim about as much as ten jobs.
+# job. Of more it looks at fewer, and each is given about four dozen in its turn: small turns are fairer from one
+# moment to the next, but each tenant looked at costs a claim about as much as ten jobs.
 JOBS_PER_SHARE = 12
-LONGER_TURNS = 2
+LONGER_TURNS = 4
 LEAST_SHARES, MOST_SHARES = 4, 50
 LANES_PER_SHARE = 20
-# Jobs looked at in a lane at least, because the concurrency keys of the first may be busy.
-LEAST_JOBS = 8
-# The same where jobs wait for their endpoint: so many times more after each look that had to park some, up to this.
-# A whole backlog may be of that one type, and what is looked at to be parked is looked at once.
-THROTTLED_STEP, MOST_THROTTLED = 4, 1024
-# Claims in a row while there is more than one of them saw.
+# Where all that a look met had less than their turn, the next one looks at so many times more tenants.
+WIDER_STEP = 2
+# Where it had to park jobs, the next one looks at more of the lane: a whole backlog may be of one busy key, or for one
+# endpoint that wants a pause, and what is parked is looked at once.
+FIRST_DEEPER, DEEPER_STEP, DEEPEST = 32, 4, 1024
+# Looks of one claim, while there is more than one of them saw.
 MOST_LOOKS = 200
 
 
-def shares_per_claim(limit: int) -> int:
-    """How many tenants a claim of so many jobs looks at, while no more wait."""
-    return min(max(-(-limit // JOBS_PER_SHARE), LEAST_SHARES), MOST_SHARES)
+def shares_per_look(limit: int, wider: int = 1) -> int:
+    """How many tenants a look for so many jobs meets, while no more wait."""
+    return min(max(-(-limit // JOBS_PER_SHARE), LEAST_SHARES) * wider, MOST_SHARES)
 
 
-def shares_of_many(shares: int) -> int:
-    """How many tenants a claim looks at while more wait than these `shares`."""
-    return max(-(-shares // LONGER_TURNS), LEAST_SHARES)
+def shares_of_many(limit: int, wider: int = 1) -> int:
+    """How many tenants it meets while more wait than those."""
+    return min(max(-(-limit // (JOBS_PER_SHARE * LONGER_TURNS)), LEAST_SHARES) * wider, MOST_SHARES)
 
 
-def lock_parameters(pool: str, limit: int) -> dict[str, Any]:
-    """Those of `lock_shares.sql` for a claim of so many jobs."""
-    shares = shares_per_claim(limit)
-    return {"pool": pool, "shares": shares, "shares_of_many": shares_of_many(shares), "lanes": LANES_PER_SHARE}
-
-
-def claim_parameters(
-    pool: str, locked: Any, *, limit: int, lease_seconds: float, throttled_jobs: int = LEAST_JOBS
-) -> dict[str, Any]:
-    """Those of `claim_jobs.sql`, after the row that `lock_shares.sql` answered: its lists go back as they came."""
-    return {
-        "pool": pool,
-        "tenants": locked.tenants,
-        "found": locked.lanes,
-        "is_full": locked.is_full,
-        "lanes": LANES_PER_SHARE,
-        "limit": limit,
-        "least_jobs": LEAST_JOBS,
-        "throttled_jobs": throttled_jobs,
-        "running": DEFAULTS["running"],
-        "lease_seconds": lease_seconds,
-    }
+def deeper_look(jobs: int) -> int:
+    """How many jobs of a lane are looked at after a look at so many (0: at no more than it took) parked some."""
+    return min(max(DEEPER_STEP * jobs, FIRST_DEEPER), DEEPEST)

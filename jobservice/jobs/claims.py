@@ -6,8 +6,9 @@ Run by the dispatcher, any number of them at once. It sees no sealed column and 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,8 @@ from django.db import transaction
 
 from jobservice.crash_points import crash_point
 from jobservice.crypto.message_mac import Ref
-from jobservice.jobs.claim_sizes import (
-    LEAST_JOBS,
-    MOST_LOOKS,
-    MOST_THROTTLED,
-    THROTTLED_STEP,
-    claim_parameters,
-    lock_parameters,
-)
+from jobservice.jobs.claim_sizes import MOST_LOOKS
+from jobservice.jobs.claim_steps import Look, Reach, look_once
 from jobservice.jobs.lanes import activate_lanes
 from jobservice.jobs.leases import tell_refused
 from jobservice.jobs.limits import free_slots
@@ -45,25 +40,22 @@ class Claim:
 def claim_jobs(pool: str, *, limit: int, lease_seconds: float) -> list[Claim]:
     """Claim up to `limit` available jobs of the pool, each for its turn and within every limit, and move the turns on.
 
-    Turns are hierarchical start-time fair queueing (Goyal, Vin, Cheng: SIGCOMM 1996): the n-th job taken from a tenant
-    has the start tag vtime + (n - 1) / weight, and the smallest tags win; among a tenant's lanes likewise. What is at a
-    limit is put out of sight, so a claim costs what it takes, not what it passes over; see `limits.py`.
+    Whose turn it is tells `turns.py`. What is at a limit is put out of sight, so a claim costs what it takes, not what
+    it passes over; see `limits.py`.
     """
     claims: list[Claim] = []
     began = time.perf_counter()
-    throttled_jobs = LEAST_JOBS
+    reach = Reach()
     for _ in range(MOST_LOOKS):
         if len(claims) >= limit:
             break
-        rows = _claim_once(pool, limit - len(claims), lease_seconds, throttled_jobs)
-        claims += [
-            Claim(Ref(row.tenant_id, row.job_id, row.epoch), row.type, row.crash_count)
-            for row in rows
-            if row.job_id is not None
-        ]
-        if not rows or not rows[0].has_more:
+        look = _claim_once(pool, limit - len(claims), lease_seconds, reach)
+        if look is None:
             break
-        throttled_jobs = min(throttled_jobs * THROTTLED_STEP, MOST_THROTTLED) if rows[0].has_throttled else LEAST_JOBS
+        claims += [Claim(Ref(row.tenant_id, row.job_id, row.epoch), row.type, row.crash_count) for row in look.jobs]
+        if not look.has_more:
+            break
+        reach = look.next
     duration_ms = round((time.perf_counter() - began) * 1000, 3)
     log_event("jobs_claimed", level="debug", pool=pool, count=len(claims), duration_ms=duration_ms)
     for ref in (claim.ref for claim in claims):
@@ -71,19 +63,21 @@ def claim_jobs(pool: str, *, limit: int, lease_seconds: float) -> list[Claim]:
     return claims
 
 
-def _claim_once(pool: str, limit: int, lease_seconds: float, throttled_jobs: int) -> list[Any]:
+def _claim_once(pool: str, limit: int, lease_seconds: float, reach: Reach) -> Look | None:
     with transaction.atomic():
-        locked = run_statement(_SQL / "lock_shares.sql", lock_parameters(pool, limit))
-        if not locked:
-            return []
-        # A statement of its own: what the gates' last holders took is committed by now, and this one sees it.
-        parameters = claim_parameters(
-            pool, locked[0], limit=limit, lease_seconds=lease_seconds, throttled_jobs=throttled_jobs
-        )
-        rows = run_statement(_SQL / "claim_jobs.sql", parameters)
-    if any(row.job_id is not None for row in rows):
+        look = look_once(_run, pool, limit=limit, lease_seconds=lease_seconds, reach=reach)
+    if look is not None and look.jobs:
         crash_point("dispatch.claimed")
-    return rows
+    return look
+
+
+def _run(name: str, parameters: Mapping[str, Any]) -> list[Any]:
+    return run_statement(_file(name), parameters)
+
+
+@cache
+def _file(name: str) -> Path:
+    return _SQL / name
 
 
 def return_claims(refs: Sequence[Ref]) -> int:

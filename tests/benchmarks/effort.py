@@ -33,7 +33,7 @@ class Effort:
     share_jobs: int = 4_000
     quiet_seconds: float = 10.0
     hostiles: int = 500
-    claims: int = 25
+    claims: int = 400
     claim_jobs: int = 1_000_000
     read_jobs: int = 1_000_000
     claim_tenants: tuple[int, ...] = (50, 1_000, 10_000)

@@ -43,10 +43,9 @@ def _lease(life: Life, epoch: int) -> dict[str, Any]:
 
 
 def _claim(life: Life, _epoch: int) -> dict[str, Any]:
-    limits = {"lanes": 50, "limit": 10, "least_jobs": 20, "throttled_jobs": 20, "running": 200}
-    found = list(Lane.objects.filter(tenant_id=life.tenant.id).values_list("id", flat=True))
-    whose = {"tenants": [life.tenant.id], "found": found, "is_full": False}
-    return {"pool": "handlers", "lease_seconds": 30, **whose, **limits}
+    lanes = list(Lane.objects.filter(tenant_id=life.tenant.id).values_list("id", flat=True))
+    given = {"lanes": lanes, "looks": [20] * len(lanes), "most": [10] * len(lanes), "key_concurrency": [1] * len(lanes)}
+    return {"tenants": [life.tenant.id], "lease_seconds": 30, **given}
 
 
 def _pause(life: Life, _epoch: int) -> dict[str, Any]:
@@ -147,7 +146,7 @@ def test_a_statement_finds_a_job_in_its_states_only_and_under_its_epoch(tenant: 
                     run_statement(path, given)
                 continue
             rows = run_statement(path, given)
-            # A claim answers a row without a job when it found none.
+            # A claim answers a row without a job for one that it saw and did not take.
             found = [row for row in rows if getattr(row, "job_id", life.id) is not None]
             is_found = BECOMING[how][0] in states and (name, how) not in SILENT
             assert bool(found) == is_found, f"{name} of a job that is {how}"

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from jobservice.jobs.claims import Claim, claim_jobs, stage_due_jobs
 from jobservice.jobs.expiry import expire_jobs
-from jobservice.jobs.models import Lane, LiveJob, UniqueClaim
+from jobservice.jobs.models import Lane, LiveJob, Pool, Share, UniqueClaim
 from jobservice.jobs.rescue import reap_leases
 from jobservice.jobs.throttles import let_go_throttled
 from jobservice.jobs.type_switch import resume_held_jobs
@@ -24,6 +24,7 @@ from jobservice.webhooks.delivery_claims import claim_deliveries
 from jobservice.webhooks.models import LiveDelivery
 from tests.factories import Tenant, make_job, make_tenant
 from tests.jobs.dispatching import claim, job_uuid, outcome_of, record, start
+from tests.jobs.limiting import limit_queue
 from tests.jobs.throttling import put_endpoint, throttle, wait_out
 from tests.roles import set_role
 
@@ -147,7 +148,7 @@ def test_a_locked_row_is_passed_over_and_found_later(racing_tenant: Tenant, verb
     assert as_dispatcher(act) == 1
 
 
-def test_a_lane_that_another_dispatcher_serves_is_passed_over(racing_tenant: Tenant) -> None:
+def test_a_tenant_that_another_dispatcher_serves_is_passed_over(racing_tenant: Tenant) -> None:
     other = make_tenant()
     make_job(racing_tenant)
     theirs = make_job(other)
@@ -157,6 +158,21 @@ def test_a_lane_that_another_dispatcher_serves_is_passed_over(racing_tenant: Ten
         claims.extend(claim_jobs("handlers", limit=10, lease_seconds=30))
         return len(claims)
 
-    with locked(Lane.objects.filter(tenant_id=racing_tenant.id)):
+    with locked(Share.objects.filter(tenant_id=racing_tenant.id)):
         assert as_dispatcher(claim_what_is_free) == 1
     assert [claimed.ref.id for claimed in claims] == [job_uuid(theirs)]
+
+
+@pytest.mark.parametrize("table", [Lane, Pool])
+def test_a_claim_waits_neither_for_a_lane_nor_for_the_clock_and_keeps_the_limits(
+    racing_tenant: Tenant, table: Any
+) -> None:
+    """Somebody may be putting the lane to sleep, or letting it go on; another dispatcher may be moving the clock."""
+    for _ in range(3):
+        make_job(racing_tenant)
+    limit_queue(racing_tenant, concurrency=2)
+    with locked(table.objects):
+        assert as_dispatcher(lambda: len(claim_jobs("handlers", limit=10, lease_seconds=30))) == 2
+        assert as_dispatcher(lambda: len(claim_jobs("handlers", limit=10, lease_seconds=30))) == 0
+    assert as_dispatcher(lambda: len(claim_jobs("handlers", limit=10, lease_seconds=30))) == 0
+    assert Lane.objects.get(tenant_id=racing_tenant.id).blocked_by == "queue-concurrency"

@@ -5,7 +5,8 @@
 -- Locks: the share, and the tenant's gate, which claims of other pools take too. What is locked is another dispatcher's:
 -- nobody waits. The slots in use are counted by the next statement, whose snapshot is younger than these locks.
 -- The LIMIT is a query, which no plan looks into: of a bare number a plan for one claim costs less by the server's estimate
--- than one for all, and it would make one each time, for twice what it takes to carry it out.
+-- than one for all, and it would make one each time, for twice what it takes to carry it out. To the statements that follow
+-- in the transaction it says so: their plans are kept, and are probes by key, however short a table was when they were made.
 WITH looked_at AS MATERIALIZED (
   -- All that wait, as long as they are not too many; of more fewer, and each is given a longer turn.
   SELECT CASE WHEN count(*) > %(shares)s::bigint THEN %(shares_of_many)s::bigint ELSE %(shares)s::bigint END AS shares
@@ -14,7 +15,8 @@ WITH looked_at AS MATERIALIZED (
   ) AS awake
 )
 SELECT array_agg(locked.tenant_id)::text AS tenants, '{' || string_agg(locked.lanes, ',') || '}' AS lanes,
-       count(*) >= (SELECT shares FROM looked_at) AS is_full
+       count(*) >= (SELECT shares FROM looked_at) AS is_full,
+       set_config('plan_cache_mode', 'force_generic_plan', true) AS plans, set_config('enable_seqscan', 'off', true) AS scans
 FROM (
   SELECT share.tenant_id, has_work.lanes
   FROM share

@@ -1,0 +1,187 @@
+"""One look of a claim, in four statements of one transaction: lock, read, take, move on. In between `turns.py` decides.
+
+The slots are counted by a statement after the one that locks the gates, so that what their last holders took is among
+them. And small statements, each of a few plain parts, cost the server less than one that does it all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobservice.jobs.claim_sizes import (
+    LANES_PER_SHARE,
+    MOST_SHARES,
+    WIDER_STEP,
+    deeper_look,
+    shares_of_many,
+    shares_per_look,
+)
+from jobservice.jobs.turns import LaneTurn, Rate, ShareTurn, clock_after, give_turns, next_lane_vtime
+from tenants.quotas import DEFAULTS
+
+# Runs a `.sql` file of the app, by its name.
+Run = Callable[[str, Mapping[str, Any]], list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a look goes, by what those before it in the claim met."""
+
+    # So many times as many tenants as usual.
+    wider: int = 1
+    # Of these lanes at least so many jobs.
+    deeper: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look took: rows of tenant_id, job_id, epoch, type, crash_count."""
+
+    jobs: list[Any]
+    # Whether another one is worth it, and how far that goes.
+    has_more: bool
+    next: Reach
+
+
+def look_once(run: Run, pool: str, *, limit: int, lease_seconds: float, reach: Reach) -> Look | None:
+    """Take up to `limit` jobs, each for its turn and within every limit; None when it is nobody's turn.
+
+    Run in a transaction.
+    """
+    locked = run("lock_shares.sql", _lock_parameters(pool, limit, reach.wider))
+    if not locked:
+        return None
+    whose = {"pool": pool, "tenants": locked[0].tenants}
+    read = run("read_turns.sql", {**whose, "found": locked[0].lanes, "running": DEFAULTS["running"]})
+    shares = _read_shares(read)
+    lanes = _give(shares, limit, reach.deeper)
+    jobs = _take(run, lanes, {"tenants": locked[0].tenants, "lease_seconds": lease_seconds}) if lanes else []
+    moment = {"pool": pool, "read_at": read[0].read_at, "clock": clock_after(shares, is_full=locked[0].is_full)}
+    run("move_turns.sql", {**moment, **_moves(shares)})
+    return _told(shares, jobs, reach, is_full=locked[0].is_full)
+
+
+def _lock_parameters(pool: str, limit: int, wider: int = 1) -> dict[str, Any]:
+    shares, of_many = shares_per_look(limit, wider), shares_of_many(limit, wider)
+    return {"pool": pool, "shares": shares, "shares_of_many": of_many, "lanes": LANES_PER_SHARE}
+
+
+def _read_shares(rows: Sequence[Any]) -> list[ShareTurn]:
+    shares: dict[Any, ShareTurn] = {}
+    for row in rows:
+        share = shares.get(row.tenant_id)
+        if share is None:
+            share = shares[row.tenant_id] = ShareTurn(
+                tenant_id=row.tenant_id,
+                weight=row.share_weight,
+                vtime=row.share_vtime,
+                lane_vtime=row.lane_vtime,
+                is_drained=row.is_share_drained,
+                is_suspended=row.is_suspended,
+                slots=row.share_slots,
+            )
+        # Of one that may take nothing the lanes are left as they are.
+        if row.lane_id is not None and share.blocked_by is None:
+            share.lanes.append(_read_lane(row, share))
+    return list(shares.values())
+
+
+def _read_lane(row: Any, share: ShareTurn) -> LaneTurn:
+    return LaneTurn(
+        id=row.lane_id,
+        queue=row.queue,
+        weight=row.weight,
+        # Here too: who had no work meanwhile has saved up no turns.
+        vtime=max(row.vtime, share.lane_vtime) if row.is_drained else row.vtime,
+        is_drained=row.is_drained,
+        is_paused=row.is_paused,
+        key_concurrency=row.key_concurrency,
+        slots=row.slots,
+        rate=None if row.interval_seconds is None else Rate(row.interval_seconds, row.burst, row.lacking_seconds),
+    )
+
+
+def _give(shares: Sequence[ShareTurn], limit: int, deeper: Mapping[int, int]) -> list[LaneTurn]:
+    """Each lane its number of jobs; those that get any."""
+    for share, jobs in zip(shares, give_turns(shares, limit), strict=True):
+        given = [jobs] if len(share.lanes) == 1 else give_turns(share.lanes, jobs)
+        for lane, most in zip(share.lanes, given, strict=True):
+            lane.most = most
+            # One more tells whether it has more.
+            lane.looks = max(most + 1, deeper.get(lane.id, 0)) if most else 0
+    # In order, so that what is looked at need not be sorted for it.
+    return sorted((lane for share in shares for lane in share.lanes if lane.most), key=lambda lane: lane.id)
+
+
+def _take(run: Run, lanes: Sequence[LaneTurn], parameters: Mapping[str, Any]) -> list[Any]:
+    """Take what each lane was given, and note what was seen of it. The rows of the jobs taken."""
+    wanted = _columns(
+        ("lanes", "looks", "most", "key_concurrency"),
+        [(lane.id, lane.looks, lane.most, lane.key_concurrency) for lane in lanes],
+    )
+    rows = run("claim_jobs.sql", {**parameters, **wanted})
+    jobs = [row for row in rows if row.job_id is not None]
+    taken = Counter([row.lane_id for row in jobs])
+    told = {row.lane_id: row for row in rows if row.job_id is None}
+    for lane in lanes:
+        if lane.id in told:
+            lane.seen, lane.parked, lane.taken = told[lane.id].seen, told[lane.id].parked, taken[lane.id]
+    return jobs
+
+
+def _moves(shares: Sequence[ShareTurn]) -> dict[str, str]:
+    """What `move_turns.sql` is told of lanes, buckets and shares."""
+    of_lanes: list[tuple[Any, ...]] = []
+    of_rates: list[tuple[Any, ...]] = []
+    of_shares: list[tuple[Any, ...]] = []
+    for share in shares:
+        moved = share.moved_lanes
+        of_lanes += [
+            (lane.id, lane.next_vtime, lane.is_emptied, lane.taken > 0, lane.blocked_by, lane.blocked_seconds)
+            for lane in moved
+        ]
+        of_rates += [
+            (share.tenant_id, lane.queue, lane.rate.lacking_after(lane.taken))
+            for lane in share.lanes
+            if lane.taken and lane.rate
+        ]
+        if share.taken or share.is_drained or share.blocked_by:
+            vtimes = share.next_vtime, next_lane_vtime(share, moved)
+            of_shares.append((share.tenant_id, *vtimes, _is_emptied(share), share.blocked_by))
+    return {
+        **_columns(("lanes", "vtimes", "are_drained", "are_served", "blocks", "blocked_seconds"), of_lanes),
+        **_columns(("rate_tenants", "rate_queues", "lacking_seconds"), of_rates),
+        **_columns(("share_tenants", "share_vtimes", "lane_vtimes", "are_shares_drained", "share_blocks"), of_shares),
+    }
+
+
+def _is_emptied(share: ShareTurn) -> bool:
+    """It has no work left, as far as a claim looks."""
+    return 0 < len(share.lanes) < LANES_PER_SHARE and all(lane.is_emptied for lane in share.lanes)
+
+
+def _told(shares: Sequence[ShareTurn], jobs: list[Any], reach: Reach, *, is_full: bool) -> Look:
+    lanes = [lane for share in shares for lane in share.lanes]
+    parked = {lane.id: deeper_look(reach.deeper.get(lane.id, 0)) for lane in lanes if lane.parked}
+    # What left the sight of the claims may have hidden others.
+    is_less = bool(parked) or any(share.blocked_by for share in shares) or any(lane.blocked_by for lane in lanes)
+    is_seen_through = all(lane.is_seen_through for lane in lanes)
+    # More is left of what was looked at, or others wait behind them; unless all of it is locked by somebody else.
+    is_left = bool(jobs) and (is_full or not is_seen_through)
+    wider = reach.wider * WIDER_STEP if is_seen_through and reach.wider < MOST_SHARES else reach.wider
+    return Look(jobs, has_more=is_less or is_left, next=Reach(wider, parked))
+
+
+def _columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, str]:
+    """Rows of values that need no quotes, as one array for each column, as the server reads one.
+
+    A list psycopg would look through for its type, which it takes to be another one for larger numbers.
+    """
+    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
+    return {
+        name: "{" + ",".join(["NULL" if value is None else str(value) for value in column]) + "}"
+        for name, column in zip(names, columns, strict=True)
+    }
