@@ -18,6 +18,7 @@ from uuid import UUID
 
 import psycopg
 from django.db import connection
+from psycopg.pq import ExecStatus
 
 _JSONB_OID = 3802
 _PARAMETER = re.compile(r"%\((\w+)\)s")
@@ -41,7 +42,7 @@ def execute_statement(
     # that looks for named parameters: in a text as long as the claim's it does so each time.
     with psycopg.RawCursor(raw) as cursor:
         cursor.execute(text, [_bound(parameters[name]) for name in names], prepare=prepare)
-        if cursor.pgresult is None or not cursor.pgresult.nfields:
+        if cursor.pgresult is None or cursor.pgresult.status != ExecStatus.TUPLES_OK:
             return []
         rows = _ROWS.get(text) or _ROWS.setdefault(text, _Rows.of(cursor))
         return [rows.make(values) for values in cursor.fetchall()]

@@ -7,7 +7,7 @@ them. And small statements, each of a few plain parts, cost the server less than
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,8 @@ class Reach:
     wider: int = 1
     # Of these lanes at least so many jobs.
     deeper: Mapping[int, int] = field(default_factory=dict)
+    # To these lanes no turn is given: what they have is locked by somebody else, and would be waited for.
+    locked: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,12 @@ def look_once(run: Run, pool: str, *, limit: int, lease_seconds: float, reach: R
         return None
     whose = {"pool": pool, "tenants": locked[0].tenants}
     read = run("read_turns.sql", {**whose, "found": locked[0].lanes, "running": DEFAULTS["running"]})
-    shares = _read_shares(read)
+    shares = _read_shares(read, reach.locked)
     lanes = _give(shares, limit, reach.deeper)
     jobs = _take(run, lanes, {"tenants": locked[0].tenants, "lease_seconds": lease_seconds}) if lanes else []
     moment = {"pool": pool, "read_at": read[0].read_at, "clock": clock_after(shares, is_full=locked[0].is_full)}
-    run("move_turns.sql", {**moment, **_moves(shares)})
-    return _told(shares, jobs, reach, is_full=locked[0].is_full)
+    blocked = run("move_turns.sql", {**moment, **_moves(shares)})
+    return _told(shares, jobs, reach, is_full=locked[0].is_full, is_blocked=bool(blocked))
 
 
 def _lock_parameters(pool: str, limit: int, wider: int = 1) -> dict[str, Any]:
@@ -69,7 +71,7 @@ def _lock_parameters(pool: str, limit: int, wider: int = 1) -> dict[str, Any]:
     return {"pool": pool, "shares": shares, "shares_of_many": of_many, "lanes": LANES_PER_SHARE}
 
 
-def _read_shares(rows: Sequence[Any]) -> list[ShareTurn]:
+def _read_shares(rows: Sequence[Any], locked: Collection[int]) -> list[ShareTurn]:
     shares: dict[Any, ShareTurn] = {}
     for row in rows:
         share = shares.get(row.tenant_id)
@@ -85,11 +87,11 @@ def _read_shares(rows: Sequence[Any]) -> list[ShareTurn]:
             )
         # Of one that may take nothing the lanes are left as they are.
         if row.lane_id is not None and share.blocked_by is None:
-            share.lanes.append(_read_lane(row, share))
+            share.lanes.append(_read_lane(row, share, is_locked=row.lane_id in locked))
     return list(shares.values())
 
 
-def _read_lane(row: Any, share: ShareTurn) -> LaneTurn:
+def _read_lane(row: Any, share: ShareTurn, *, is_locked: bool) -> LaneTurn:
     return LaneTurn(
         id=row.lane_id,
         queue=row.queue,
@@ -98,6 +100,7 @@ def _read_lane(row: Any, share: ShareTurn) -> LaneTurn:
         vtime=max(row.vtime, share.lane_vtime) if row.is_drained else row.vtime,
         is_drained=row.is_drained,
         is_paused=row.is_paused,
+        is_locked=is_locked,
         key_concurrency=row.key_concurrency,
         slots=row.slots,
         rate=None if row.interval_seconds is None else Rate(row.interval_seconds, row.burst, row.lacking_seconds),
@@ -163,25 +166,31 @@ def _is_emptied(share: ShareTurn) -> bool:
     return 0 < len(share.lanes) < LANES_PER_SHARE and all(lane.is_emptied for lane in share.lanes)
 
 
-def _told(shares: Sequence[ShareTurn], jobs: list[Any], reach: Reach, *, is_full: bool) -> Look:
+def _told(shares: Sequence[ShareTurn], jobs: list[Any], reach: Reach, *, is_full: bool, is_blocked: bool) -> Look:
     lanes = [lane for share in shares for lane in share.lanes]
-    parked = {lane.id: deeper_look(reach.deeper.get(lane.id, 0)) for lane in lanes if lane.parked}
-    # What left the sight of the claims may have hidden others.
-    is_less = bool(parked) or any(share.blocked_by for share in shares) or any(lane.blocked_by for lane in lanes)
     is_seen_through = all(lane.is_seen_through for lane in lanes)
-    # More is left of what was looked at, or others wait behind them; unless all of it is locked by somebody else.
+    parked = {lane.id: deeper_look(reach.deeper.get(lane.id, 0)) for lane in lanes if lane.parked}
+    locked = {lane.id for lane in lanes if lane.most and not lane.seen}
+    # What is out of the way from now on may have hidden others.
+    is_less = bool(parked or locked) or is_blocked or any(share.blocked_by for share in shares)
+    # More is left of what was looked at, or others wait behind them.
     is_left = bool(jobs) and (is_full or not is_seen_through)
     wider = reach.wider * WIDER_STEP if is_seen_through and reach.wider < MOST_SHARES else reach.wider
-    return Look(jobs, has_more=is_less or is_left, next=Reach(wider, parked))
+    return Look(jobs, has_more=is_less or is_left, next=Reach(wider, parked, reach.locked | locked))
 
 
 def _columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, str]:
-    """Rows of values that need no quotes, as one array for each column, as the server reads one.
+    """Rows as one array for each column, as the server reads one; of words in them none holds a quote or a backslash.
 
     A list psycopg would look through for its type, which it takes to be another one for larger numbers.
     """
     columns = zip(*rows, strict=True) if rows else ((),) * len(names)
     return {
-        name: "{" + ",".join(["NULL" if value is None else str(value) for value in column]) + "}"
+        name: "{" + ",".join([_written(value) for value in column]) + "}"
         for name, column in zip(names, columns, strict=True)
     }
+
+
+def _written(value: Any) -> str:
+    """In quotes, because a queue may be called "null"."""
+    return "NULL" if value is None else f'"{value}"'

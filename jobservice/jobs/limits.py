@@ -1,6 +1,6 @@
 """What holds jobs back and lets them go on: the slots of a tenant, a queue and a concurrency key, and a queue's rate.
 
-The claim decides, in `claim_jobs.sql`, before a job is taken: it counts the slots in use from the rows of the jobs that
+The claim decides, in `claim_steps.py`, before a job is taken: it counts the slots in use from the rows of the jobs that
 use them, under the tenant's gate, so that no interleaving of dispatchers exceeds a limit and no slot can leak. What it
 finds at a limit leaves its sight: a share or a lane is blocked, a job whose key is busy is parked. (One whose endpoint
 wants a pause is parked too, and comes back otherwise: see `throttles.py`.) They come back

@@ -31,7 +31,7 @@ class Waiting(Protocol):
 def give_turns(waiting: Sequence[Waiting], limit: int) -> list[int]:
     """How many of the next `limit` jobs are each one's, if all have as many as they have room for."""
     rooms = [one.room for one in waiting]
-    given = [int(max(0, min(sure, room))) for sure, room in zip(_sure_turns(waiting, limit), rooms, strict=True)]
+    given = [max(0, int(min(sure, room))) for sure, room in zip(_sure_turns(waiting, limit), rooms, strict=True)]
     tags = [
         (one.vtime + jobs / one.weight, at)
         for at, (one, jobs, room) in enumerate(zip(waiting, given, rooms, strict=True))
@@ -100,6 +100,8 @@ class LaneTurn:
     vtime: float
     is_drained: bool
     is_paused: bool
+    # What it has is locked by somebody else.
+    is_locked: bool
     key_concurrency: int
     # Left of its queue's concurrency; None is no limit.
     slots: int | None
@@ -112,9 +114,10 @@ class LaneTurn:
 
     @property
     def room(self) -> float:
-        if self.is_paused:
+        if self.is_paused or self.is_locked:
             return 0
-        return min(inf if self.slots is None else self.slots, inf if self.rate is None else self.rate.tokens)
+        # More may be under way than a limit that was lowered since.
+        return max(0, min(inf if self.slots is None else self.slots, inf if self.rate is None else self.rate.tokens))
 
     @property
     def is_seen_through(self) -> bool:
@@ -166,7 +169,7 @@ class ShareTurn:
         """At its limit it has none, and its lanes are not looked at."""
         if self.is_suspended:
             return 0
-        return min(inf if self.slots is None else self.slots, sum(lane.room for lane in self.lanes))
+        return max(0, min(inf if self.slots is None else self.slots, sum(lane.room for lane in self.lanes)))
 
     @property
     def taken(self) -> int:
@@ -188,7 +191,7 @@ class ShareTurn:
 
     @property
     def moved_lanes(self) -> list[LaneTurn]:
-        """Those whose row must say what became of them. The turn of a tenant's only lane is nobody's concern."""
+        """Those whose row must say what became of them. The turn of the only one with work is nobody's concern."""
         is_one_of_many = len(self.lanes) > 1
         return [
             lane

@@ -8,11 +8,14 @@ from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
+import pytest
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from jobservice.crypto.message_mac import Ref
 from jobservice.ids import JOB, new_id, parse_id
+from jobservice.jobs import claims
+from jobservice.jobs.claim_steps import Look, Run, look_once
 from jobservice.jobs.claims import claim_jobs
 from jobservice.jobs.leases import start_jobs
 from jobservice.jobs.models import LiveJob
@@ -30,6 +33,18 @@ def job_uuid(job: dict[str, Any]) -> UUID:
 def claim(limit: int = 100, *, pool: str = "handlers", lease_seconds: float = 30.0) -> list[Ref]:
     with as_role("dispatcher"):
         return [claimed.ref for claimed in claim_jobs(pool, limit=limit, lease_seconds=lease_seconds)]
+
+
+def count_looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """From now on every look of a claim adds the name of its pool."""
+    looks: list[str] = []
+
+    def look(run: Run, pool: str, **how: Any) -> Look | None:
+        looks.append(pool)
+        return look_once(run, pool, **how)
+
+    monkeypatch.setattr(claims, "look_once", look)
+    return looks
 
 
 def start(refs: Sequence[Ref], *, worker_id: UUID = WORKER, lease_seconds: float = 30.0) -> list[StartedJob]:

@@ -18,7 +18,8 @@ from jobservice.jobs.rescue import reap_leases
 from jobservice.statements import run_statement
 from tenants.models import Tenant as TenantRow
 from tests.factories import Tenant, make_job, make_tenant
-from tests.jobs.dispatching import claim, end_lease, job_uuid, live, start
+from tests.jobs.dispatching import claim, count_looks, end_lease, job_uuid, live, start
+from tests.jobs.limiting import limit_queue
 from tests.roles import as_role
 
 pytestmark = pytest.mark.django_db
@@ -83,6 +84,64 @@ def test_an_idle_lane_saves_up_no_turns(tenant: Tenant, other_tenant: Tenant) ->
     assert abs(taken[tenant.id] - taken[other_tenant.id]) <= 2
 
 
+def test_who_had_no_more_than_was_taken_saves_up_no_turns(tenant: Tenant, other_tenant: Tenant) -> None:
+    make_job(other_tenant)
+    assert len(claim(1)) == 1
+    for _ in range(60):
+        make_job(tenant)
+    claim(30)
+    for _ in range(30):
+        make_job(other_tenant)
+    taken = Counter(ref.tenant_id for ref in claim(20))
+    assert abs(taken[tenant.id] - taken[other_tenant.id]) <= 2
+
+
+def test_a_tenants_queues_take_turns(tenant: Tenant) -> None:
+    queues = {}
+    for queue in ("one", "other"):
+        for _ in range(4):
+            queues[job_uuid(make_job(tenant, queue=queue))] = queue
+    assert Counter(queues[ref.id] for _ in range(6) for ref in claim(1)) == {"one": 3, "other": 3}
+
+
+def test_a_queue_below_zero_takes_nothing_from_its_tenants_other_ones(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More run than a limit that was lowered since."""
+    for _ in range(10):
+        make_job(tenant, queue="lowered")
+    assert len(claim(9)) == 9
+    limit_queue(tenant, "lowered", concurrency=1)
+    Lane.objects.filter(tenant_id=tenant.id, queue="lowered").update(blocked_by=None, blocked_until=None)
+    for _ in range(5):
+        make_job(tenant, queue="other")
+    limit_queue(tenant, "other", concurrency=5)
+    looks = count_looks(monkeypatch)
+    assert len(claim(5)) == 5
+    assert len(looks) == 1
+
+
+def test_a_queue_may_have_the_name_of_nothing(tenant: Tenant, other_tenant: Tenant) -> None:
+    make_job(tenant, queue="null")
+    limit_queue(tenant, "null", rate={"limit": 1, "period_seconds": 60, "burst": 1})
+    make_job(other_tenant)
+    assert len(claim()) == 2
+    make_job(tenant, queue="null")
+    assert claim() == []
+
+
+def test_an_idle_queue_of_a_tenant_saves_up_no_turns(tenant: Tenant) -> None:
+    """Also while it was not put to sleep yet."""
+    make_job(tenant, queue="idle")
+    claim()
+    for queue in ("one", "other"):
+        for _ in range(40):
+            make_job(tenant, queue=queue)
+    claim(40)
+    idle = {job_uuid(make_job(tenant, queue="idle")) for _ in range(30)}
+    assert 8 <= sum(ref.id in idle for ref in claim(30)) <= 12
+
+
 def test_who_begins_to_wait_is_next_however_many_tenants_wait() -> None:
     """More of them than a claim looks at, each with more than its turn; one round and a part of the next are over."""
     others = [make_tenant() for _ in range(4 * LEAST_SHARES)]
@@ -104,11 +163,13 @@ def test_who_begins_to_wait_is_next_however_many_tenants_wait() -> None:
     assert max(left[other.id] for other in others) < 9 - 3
 
 
-def test_a_claim_takes_the_single_jobs_of_many_tenants() -> None:
-    """It looks at a few tenants at a time, and at more of them where each has little."""
+def test_a_claim_takes_the_single_jobs_of_many_tenants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks at a few tenants at a time, and at twice as many where each has little."""
+    looks = count_looks(monkeypatch)
     for tenant in [make_tenant() for _ in range(70)]:
         make_job(tenant)
     assert len(claim(60)) == 60
+    assert len(looks) == 4
     assert len(claim(60)) == 10
 
 

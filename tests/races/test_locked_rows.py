@@ -23,7 +23,7 @@ from jobservice.webhooks.deliveries import reap_deliveries
 from jobservice.webhooks.delivery_claims import claim_deliveries
 from jobservice.webhooks.models import LiveDelivery
 from tests.factories import Tenant, make_job, make_tenant
-from tests.jobs.dispatching import claim, job_uuid, outcome_of, record, start
+from tests.jobs.dispatching import claim, count_looks, job_uuid, outcome_of, record, start
 from tests.jobs.limiting import limit_queue
 from tests.jobs.throttling import put_endpoint, throttle, wait_out
 from tests.roles import set_role
@@ -152,27 +152,48 @@ def test_a_tenant_that_another_dispatcher_serves_is_passed_over(racing_tenant: T
     other = make_tenant()
     make_job(racing_tenant)
     theirs = make_job(other)
-    claims: list[Claim] = []
+    taken: list[Claim] = []
 
     def claim_what_is_free() -> int:
-        claims.extend(claim_jobs("handlers", limit=10, lease_seconds=30))
-        return len(claims)
+        taken.extend(claim_jobs("handlers", limit=10, lease_seconds=30))
+        return len(taken)
 
     with locked(Share.objects.filter(tenant_id=racing_tenant.id)):
         assert as_dispatcher(claim_what_is_free) == 1
-    assert [claimed.ref.id for claimed in claims] == [job_uuid(theirs)]
+    assert [claimed.ref.id for claimed in taken] == [job_uuid(theirs)]
 
 
 @pytest.mark.parametrize("table", [Lane, Pool])
 def test_a_claim_waits_neither_for_a_lane_nor_for_the_clock_and_keeps_the_limits(
-    racing_tenant: Tenant, table: Any
+    racing_tenant: Tenant, table: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody may be putting the lane to sleep, or letting it go on; another dispatcher may be moving the clock."""
+    looks = count_looks(monkeypatch)
     for _ in range(3):
         make_job(racing_tenant)
     limit_queue(racing_tenant, concurrency=2)
     with locked(table.objects):
-        assert as_dispatcher(lambda: len(claim_jobs("handlers", limit=10, lease_seconds=30))) == 2
-        assert as_dispatcher(lambda: len(claim_jobs("handlers", limit=10, lease_seconds=30))) == 0
-    assert as_dispatcher(lambda: len(claim_jobs("handlers", limit=10, lease_seconds=30))) == 0
+        assert as_dispatcher(_claim_ten) == 2
+        assert as_dispatcher(_claim_ten) == 0
+    # One that finds the lane at its limit, and cannot say so, does not look for ever.
+    assert len(looks) <= 5
+    assert as_dispatcher(_claim_ten) == 0
     assert Lane.objects.get(tenant_id=racing_tenant.id).blocked_by == "queue-concurrency"
+
+
+@pytest.mark.parametrize("queue", ["default", "another"])
+def test_what_is_locked_uses_up_nobody_elses_turn(racing_tenant: Tenant, queue: str) -> None:
+    """Its tenant is first in turn, and so is its queue."""
+    held = make_job(racing_tenant)
+    others = make_tenant() if queue == "default" else racing_tenant
+    for _ in range(12):
+        make_job(others, queue=queue)
+    with locked(LiveJob.objects.filter(job_id=job_uuid(held))):
+        for _ in range(2):
+            assert as_dispatcher(lambda: len(claim_jobs("handlers", limit=1, lease_seconds=30))) == 1
+        assert as_dispatcher(_claim_ten) == 10
+    assert as_dispatcher(_claim_ten) == 1
+
+
+def _claim_ten() -> int:
+    return len(claim_jobs("handlers", limit=10, lease_seconds=30))

@@ -1,7 +1,8 @@
 -- dispatch, second: of the tenants whose shares and gates the transaction has locked, what each may take now, with its lanes
 -- that had work a moment ago; a row for each lane, and one without a lane where none is left. The slots in use are counted
 -- from their rows, never from a counter, and nobody else takes one meanwhile. A null is no limit. Times count from `read_at`.
--- Nothing here locks a lane: what blocks one, or changes a limit, passes the gate.
+-- Nothing here locks a lane: what blocks one, or changes a queue's limits, passes the gate. A tenant's quota does not, and
+-- counts from the next claim on.
 -- Indexes: job_slots counts; the rest are probes by key, one for each tenant or lane.
 WITH held AS MATERIALIZED (
   SELECT of_lane.*, (SELECT lane.queue FROM lane WHERE lane.id = of_lane.lane_id) AS queue

@@ -1,4 +1,4 @@
--- How many starts of a queue's burst are used up now, as the claim counts them (claim_jobs.sql): those that are not given
+-- How many starts of a queue's burst are used up now, as the claim counts them (read_turns.sql): those that are not given
 -- back by time yet. No row in queue_rate: the bucket is full. Indexes: the unique constraint of queue, queue_rate_pkey.
 SELECT queue.name AS queue,
        least(rate.burst, greatest(0, ceil(

@@ -1,4 +1,4 @@
--- What a job that waits is waiting for, counted as the claim counts it (claim_jobs.sql). Indexes: job_live by primary key,
+-- What a job that waits is waiting for, counted as the claim counts it (read_turns.sql). Indexes: job_live by primary key,
 -- job_ready for those before it and job_slots for the slots in use, as far as they are counted. Table worker is small; a
 -- worker counts as the dispatcher counts it (survey.sql).
 SELECT l.state, l.due_at, moment.now AS read_at, l.attempt, l.pool, l.concurrency_hash IS NOT NULL AS has_key,
