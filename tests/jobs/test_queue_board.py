@@ -20,6 +20,7 @@ from tenants.context import tenant_tx
 from tests.factories import Tenant, make_job
 from tests.jobs.dispatching import claim, job_uuid, start
 from tests.jobs.test_queue_counts import nodes, visited
+from tests.jobs.test_reads_without_statistics import forget_statistics
 from tests.jobs.test_selectors import end
 from tests.roles import as_role
 
@@ -111,6 +112,7 @@ def test_the_latest_of_a_type_are_found_without_a_look_at_other_jobs(tenant: Ten
     with connection.cursor() as cursor:
         # Of a small table the planner reads all; whether the index serves is asked here.
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+    forget_statistics()
     assert looked_at("list_latest_of_type.sql", tenant, "job", **parameters) == 1
     with as_role("web"):
         found = list_latest_of_type(tenant.id, "sleep", other_than=waiting, limit=10)
