@@ -1,8 +1,9 @@
 """What the worst requests cost the web process, by its own processor clock, not by how long they take.
 
 A request of up to a mebibyte may cost a quarter of a second. The one operation that takes more, a group of jobs, has as
-much for each mebibyte, and a millisecond for each job. Where JSON is read slowly at all, five times what the standard
-library alone takes for the worst mebibyte stands in place of the quarter.
+much for each mebibyte, and a millisecond for each job. Where JSON is read slowly at all, eight times what the standard
+library alone takes for the worst mebibyte stands in place of the quarter: up to six and a half were seen, of requests
+that take a fifth of a second elsewhere, on a processor that is shared and changes its speed by half.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ ORDINARY_BYTES = MIB + 64 * 1024
 GROUP_SECONDS = 1.0
 MOST_ANSWER_BYTES = 2 * MIB
 # A neighbour on the same processor makes each of a few requests dearer, but not each of many.
-MORE_TRIES = 6
+MORE_TRIES = 12
 # The reading of a body is the same for all operations: each body is tried on every fifth, or with this set on all.
 IS_LONG = os.environ.get("SECURITY") == "long"
 
@@ -50,9 +51,11 @@ def send(
     for _ in range(MORE_TRIES):
         if spent < allowed:
             break
-        # What an input costs it costs again; a collection of garbage or a busy machine does not come each time.
-        allowed = cpu_seconds_of_a_mebibyte() * mebibytes + extra_seconds
+        # What an input costs it costs again; a collection of garbage or a busy machine does not come each time. The
+        # measure is taken on both sides of it: a shared processor may be half as fast a moment later.
+        before = cpu_seconds_of_a_mebibyte()
         answer, spent = timed(web, tenant, method, path, body, headers or {})
+        allowed = max(before, cpu_seconds_of_a_mebibyte()) * mebibytes + extra_seconds
     told = f"{method} {path[:80]} {answer.status} {answer.body[:300]!r}"
     assert answer.status < 500, told
     assert spent < allowed, f"{spent:.3f} s of CPU: {told}"
@@ -66,7 +69,7 @@ def cpu_seconds_of_a_mebibyte() -> float:
     """What a mebibyte of a request may cost on this machine, as fast as it is now."""
     body = ANY_BODY["objects 97 deep"](MIB)
     best = min(timeit.repeat(lambda: json.loads(body), timer=time.process_time, number=1, repeat=5))
-    return max(CPU_SECONDS, 5 * best)
+    return max(CPU_SECONDS, 8 * best)
 
 
 def timed(
