@@ -19,7 +19,7 @@ from jobservice.jobs.claim_sizes import (
     shares_of_many,
     shares_per_look,
 )
-from jobservice.jobs.turns import LaneTurn, Rate, ShareTurn, clock_after, give_turns, next_lane_vtime
+from jobservice.jobs.turns import LaneTurn, Rate, ShareTurn, clock_after, give_turns, next_lane_vtime, start_tag
 from tenants.quotas import DEFAULTS
 
 # Runs a `.sql` file of the app, by its name.
@@ -143,7 +143,14 @@ def _moves(shares: Sequence[ShareTurn]) -> dict[str, str]:
     for share in shares:
         moved = share.moved_lanes
         of_lanes += [
-            (lane.id, lane.next_vtime, lane.is_emptied, lane.taken > 0, lane.blocked_by, lane.blocked_seconds)
+            (
+                lane.id,
+                start_tag(lane, lane.taken),
+                lane.is_emptied,
+                lane.taken > 0,
+                lane.blocked_by,
+                lane.blocked_seconds,
+            )
             for lane in moved
         ]
         of_rates += [
@@ -152,7 +159,7 @@ def _moves(shares: Sequence[ShareTurn]) -> dict[str, str]:
             if lane.taken and lane.rate
         ]
         if share.taken or share.is_drained or share.blocked_by:
-            vtimes = share.next_vtime, next_lane_vtime(share, moved)
+            vtimes = start_tag(share, share.taken), next_lane_vtime(share, moved)
             of_shares.append((share.tenant_id, *vtimes, _is_emptied(share), share.blocked_by))
     return {
         **_columns(("lanes", "vtimes", "are_drained", "are_served", "blocks", "blocked_seconds"), of_lanes),

@@ -28,12 +28,17 @@ class Waiting(Protocol):
     def room(self) -> float: ...
 
 
+def start_tag(one: Waiting, jobs: int) -> float:
+    """Of its job that follows so many."""
+    return one.vtime + jobs / one.weight
+
+
 def give_turns(waiting: Sequence[Waiting], limit: int) -> list[int]:
     """How many of the next `limit` jobs are each one's, if all have as many as they have room for."""
     rooms = [one.room for one in waiting]
     given = [max(0, int(min(sure, room))) for sure, room in zip(_sure_turns(waiting, limit), rooms, strict=True)]
     tags = [
-        (one.vtime + jobs / one.weight, at)
+        (start_tag(one, jobs), at)
         for at, (one, jobs, room) in enumerate(zip(waiting, given, rooms, strict=True))
         if jobs < room
     ]
@@ -141,14 +146,6 @@ class LaneTurn:
         """Until there is a start again, where it waits for its rate."""
         return self.rate.seconds_to_token(self.taken) if self.rate and self.blocked_by == "queue-rate" else None
 
-    @property
-    def last_tag(self) -> float:
-        return self.vtime + (self.taken - 1) / self.weight
-
-    @property
-    def next_vtime(self) -> float:
-        return self.vtime + self.taken / self.weight
-
 
 @dataclass(slots=True)
 class ShareTurn:
@@ -182,14 +179,6 @@ class ShareTurn:
         return "tenant-concurrency" if self.slots is not None and self.slots <= self.taken else None
 
     @property
-    def last_tag(self) -> float:
-        return self.vtime + (self.taken - 1) / self.weight
-
-    @property
-    def next_vtime(self) -> float:
-        return self.vtime + self.taken / self.weight
-
-    @property
     def moved_lanes(self) -> list[LaneTurn]:
         """Those whose row must say what became of them. The turn of the only one with work is nobody's concern."""
         is_one_of_many = len(self.lanes) > 1
@@ -202,7 +191,7 @@ class ShareTurn:
 
 def next_lane_vtime(share: ShareTurn, moved: Sequence[LaneTurn]) -> float:
     """The start tag of the last job taken from these lanes of it; it never goes back."""
-    return max([share.lane_vtime, *(lane.last_tag for lane in moved if lane.taken)])
+    return max([share.lane_vtime, *(start_tag(lane, lane.taken - 1) for lane in moved if lane.taken)])
 
 
 def clock_after(shares: Sequence[ShareTurn], *, is_full: bool) -> float | None:
@@ -214,4 +203,8 @@ def clock_after(shares: Sequence[ShareTurn], *, is_full: bool) -> float | None:
     served = [share for share in shares if share.taken]
     if not served:
         return None
-    return min(share.vtime for share in served) - 1 if is_full else max(share.last_tag for share in served)
+    return (
+        min(share.vtime for share in served) - 1
+        if is_full
+        else max(start_tag(share, share.taken - 1) for share in served)
+    )
