@@ -28,7 +28,7 @@ test-deep: $(DEV) ## run what takes longer: races, every key against every opera
 	$(BIN)/pytest -n auto -m deep $(OUTSIDE)
 
 journeys: $(DEV) ## run the whole product from outside: real processes, brokers, kills
-	$(BIN)/pytest --durations=20 tests/journeys
+	$(BIN)/pytest -n 2 --dist loadgroup --durations=20 tests/journeys
 
 chaos-short: $(DEV) ## kill, freeze, cut and wipe everything while jobs pass: none is lost; about 8 minutes
 	CHAOS=short $(BIN)/pytest tests/chaos

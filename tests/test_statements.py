@@ -1,4 +1,4 @@
-"""How the named parameters of a statement are numbered for the server, and which text a process runs."""
+"""How the named parameters of a statement are numbered for the server, which text a process runs, and two at once."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import NoReturn
 
 import pytest
 from django.apps import apps
+from django.db import DataError, transaction
 
-from jobservice.statements import keep_statements, number_parameters, read_statement
+from jobservice.statements import keep_statements, number_parameters, read_statement, run_together
+from tenants.models import Tenant as TenantRow
 
 
 def test_a_parameter_named_twice_is_one_and_a_doubled_percent_sign_is_one() -> None:
@@ -34,3 +36,19 @@ def test_no_statement_is_read_after_the_start(label: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(Path, "read_text", refuse)
     for file in files:
         read_statement(file)
+
+
+@pytest.mark.django_db
+def test_of_statements_that_are_sent_together_none_follows_one_that_failed(tmp_path: Path) -> None:
+    fail = statement(tmp_path / "fail.sql", "SELECT 1 / %(divisor)s::int AS quotient")
+    insert = statement(tmp_path / "insert.sql", "INSERT INTO tenant (id, name) VALUES (gen_random_uuid(), 'late')")
+    with pytest.raises(DataError, match="division by zero"), transaction.atomic():
+        run_together([(fail, {"divisor": 0}), (insert, {})])
+    assert not TenantRow.objects.filter(name="late").exists()
+    assert run_together([(fail, {"divisor": 1}), (insert, {})]) == [[(1,)], []]
+    assert TenantRow.objects.filter(name="late").exists()
+
+
+def statement(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path

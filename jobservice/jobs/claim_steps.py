@@ -1,4 +1,4 @@
-"""One look of a claim, in four statements of one transaction: lock, read, take, move on. In between `turns.py` decides.
+"""One look of a claim: lock and read, take, move on; four statements of one transaction. `turns.py` decides in between.
 
 The slots are counted by a statement after the one that locks the gates, so that what their last holders took is among
 them. And small statements, each of a few plain parts, cost the server less than one that does it all.
@@ -22,8 +22,10 @@ from jobservice.jobs.claim_sizes import (
 from jobservice.jobs.turns import LaneTurn, Rate, ShareTurn, clock_after, give_turns, next_lane_vtime, start_tag
 from tenants.quotas import DEFAULTS
 
-# Runs a `.sql` file of the app, by its name.
-Run = Callable[[str, Mapping[str, Any]], list[Any]]
+# A `.sql` file of the app, by its name, and what it is given.
+Step = tuple[str, Mapping[str, Any]]
+# Runs steps one after another, sent together; the rows of each.
+Run = Callable[[Sequence[Step]], list[list[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +55,19 @@ def look_once(run: Run, pool: str, *, limit: int, lease_seconds: float, reach: R
 
     Run in a transaction.
     """
-    locked = run("lock_shares.sql", _lock_parameters(pool, limit, reach.wider))
+    locked, read = run(
+        [
+            ("lock_shares.sql", _lock_parameters(pool, limit, reach.wider)),
+            ("read_turns.sql", {"pool": pool, "running": DEFAULTS["running"]}),
+        ]
+    )
     if not locked:
         return None
-    whose = {"pool": pool, "tenants": locked[0].tenants}
-    read = run("read_turns.sql", {**whose, "found": locked[0].lanes, "running": DEFAULTS["running"]})
     shares = _read_shares(read, reach.locked)
     lanes = _give(shares, limit, reach.deeper)
     jobs = _take(run, lanes, {"tenants": locked[0].tenants, "lease_seconds": lease_seconds}) if lanes else []
     moment = {"pool": pool, "read_at": read[0].read_at, "clock": clock_after(shares, is_full=locked[0].is_full)}
-    blocked = run("move_turns.sql", {**moment, **_moves(shares)})
+    (blocked,) = run([("move_turns.sql", {**moment, **_moves(shares)})])
     return _told(shares, jobs, reach, is_full=locked[0].is_full, is_blocked=bool(blocked))
 
 
@@ -125,7 +130,7 @@ def _take(run: Run, lanes: Sequence[LaneTurn], parameters: Mapping[str, Any]) ->
         ("lanes", "looks", "most", "key_concurrency"),
         [(lane.id, lane.looks, lane.most, lane.key_concurrency) for lane in lanes],
     )
-    rows = run("claim_jobs.sql", {**parameters, **wanted})
+    (rows,) = run([("claim_jobs.sql", {**parameters, **wanted})])
     jobs = [row for row in rows if row.job_id is not None]
     taken = Counter([row.lane_id for row in jobs])
     told = {row.lane_id: row for row in rows if row.job_id is None}

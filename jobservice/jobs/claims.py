@@ -6,7 +6,7 @@ Run by the dispatcher, any number of them at once. It sees no sealed column and 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,12 +17,12 @@ from django.db import transaction
 from jobservice.crash_points import crash_point
 from jobservice.crypto.message_mac import Ref
 from jobservice.jobs.claim_sizes import MOST_LOOKS
-from jobservice.jobs.claim_steps import Look, Reach, look_once
+from jobservice.jobs.claim_steps import Look, Reach, Step, look_once
 from jobservice.jobs.lanes import activate_lanes
 from jobservice.jobs.leases import tell_refused
 from jobservice.jobs.limits import free_slots
 from jobservice.logs import log_event
-from jobservice.statements import run_statement
+from jobservice.statements import run_statement, run_together
 
 _SQL = Path(__file__).resolve().parent / "sql"
 STAGE_LIMIT = 1000
@@ -71,8 +71,11 @@ def _claim_once(pool: str, limit: int, lease_seconds: float, reach: Reach) -> Lo
     return look
 
 
-def _run(name: str, parameters: Mapping[str, Any]) -> list[Any]:
-    return run_statement(_file(name), parameters)
+def _run(steps: Sequence[Step]) -> list[list[Any]]:
+    if len(steps) > 1:
+        return run_together([(_file(name), parameters) for name, parameters in steps])
+    ((name, parameters),) = steps
+    return [run_statement(_file(name), parameters)]
 
 
 @cache

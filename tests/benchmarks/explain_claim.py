@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
 import psycopg
 
+from jobservice.jobs.claim_steps import Step
 from jobservice.statements import number_parameters, read_statement
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.measurements.claims import LIMIT, SQL, claim_on, claims_database, fill, run_on
@@ -47,9 +48,13 @@ def _explain(connection: psycopg.Connection) -> list[str]:
     lines = []
     run = run_on(connection)
 
-    def explain_and_run(name: str, parameters: Mapping[str, Any]) -> list[Any]:
-        lines.extend(["", f"{name}:", "", *_plan(connection, name, parameters)])
-        return run(name, parameters)
+    def explain_and_run(steps: Sequence[Step]) -> list[list[Any]]:
+        told = []
+        # One by one: what is explained after another one finds what that one has done.
+        for name, parameters in steps:
+            lines.extend(["", f"{name}:", "", *_plan(connection, name, parameters)])
+            told += run([(name, parameters)])
+        return told
 
     connection.execute("SET plan_cache_mode = force_generic_plan")
     with connection.transaction(force_rollback=True):

@@ -12,11 +12,21 @@ from tests.journeys.receiver import Receiver, connected_receiver
 CALM_LEASE_SECONDS = 60.0
 
 
+# These use one RabbitMQ and one Redis, which a product takes for its own.
+ON_SHARED_BROKERS = ("test_brokers", "test_broker_connections", "test_consumer_watch")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A journey starts a dozen processes; its own waits say what was late, so this bound is only for a hang."""
+    """A journey starts a dozen processes; its own waits say what was late, so this bound is only for a hang.
+
+    Of those that run side by side, a file's follow one another: they share a product.
+    """
     for item in items:
         if "journeys" in item.path.parts:
             item.add_marker(pytest.mark.timeout(900))
+            group = "brokers" if item.path.stem in ON_SHARED_BROKERS else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,8 @@
 -- The LIMIT is a query, which no plan looks into: of a bare number a plan for one claim costs less by the server's estimate
 -- than one for all, and it would make one each time, for twice what it takes to carry it out. To the statements that follow
 -- in the transaction it says so: their plans are kept, and are probes by key, however short a table was when they were made.
+-- The next one is sent with this one, before anybody knows what this one tells: it reads the tenants and their lanes from
+-- the transaction's settings.
 WITH looked_at AS MATERIALIZED (
   -- All that wait, as long as they are not too many; of more fewer, and each is given a longer turn.
   SELECT CASE WHEN count(*) > %(shares)s::bigint THEN %(shares_of_many)s::bigint ELSE %(shares)s::bigint END AS shares
@@ -14,7 +16,8 @@ WITH looked_at AS MATERIALIZED (
     SELECT FROM share WHERE pool = %(pool)s AND is_active AND blocked_by IS NULL LIMIT (SELECT %(shares)s::bigint + 1)
   ) AS awake
 )
-SELECT array_agg(locked.tenant_id)::text AS tenants, '{' || string_agg(locked.lanes, ',') || '}' AS lanes,
+SELECT set_config('app.turn_tenants', array_agg(locked.tenant_id)::text, true) AS tenants,
+       set_config('app.turn_lanes', '{' || string_agg(locked.lanes, ',') || '}', true) AS lanes,
        count(*) >= (SELECT shares FROM looked_at) AS is_full,
        set_config('plan_cache_mode', 'force_generic_plan', true) AS plans, set_config('enable_seqscan', 'off', true) AS scans
 FROM (

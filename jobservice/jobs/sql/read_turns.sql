@@ -8,12 +8,12 @@ WITH held AS MATERIALIZED (
   SELECT of_lane.*, (SELECT lane.queue FROM lane WHERE lane.id = of_lane.lane_id) AS queue
   FROM (
     SELECT tenant_id, lane_id, count(*) AS slots FROM job_live
-    WHERE tenant_id = ANY (%(tenants)s::uuid[]) AND state IN ('dispatched', 'executing')
+    WHERE tenant_id = ANY (nullif(current_setting('app.turn_tenants', true), '')::uuid[]) AND state IN ('dispatched', 'executing')
     GROUP BY tenant_id, lane_id
   ) AS of_lane
 )
 SELECT statement_timestamp()::text AS read_at, share.*, turn.*
-FROM unnest(%(tenants)s::uuid[]) AS wanted (tenant_id)
+FROM unnest(nullif(current_setting('app.turn_tenants', true), '')::uuid[]) AS wanted (tenant_id)
 CROSS JOIN LATERAL (
   SELECT tenant.id AS tenant_id, tenant.weight AS share_weight, tenant.status <> 'active' AS is_suspended,
          -- Who had no work meanwhile has saved up no turns.
@@ -37,7 +37,7 @@ LEFT JOIN (
          CASE WHEN queue.rate IS NOT NULL THEN coalesce((
            SELECT greatest(extract(epoch FROM full_at - statement_timestamp()), 0) FROM queue_rate
            WHERE queue_rate.tenant_id = lane.tenant_id AND queue_rate.queue = lane.queue), 0)::float8 END AS lacking_seconds
-  FROM unnest(%(found)s::bigint[]) AS found (id)
+  FROM unnest(nullif(current_setting('app.turn_lanes', true), '')::bigint[]) AS found (id)
   CROSS JOIN LATERAL (
     SELECT * FROM lane WHERE lane.id = found.id AND lane.is_active AND lane.blocked_by IS NULL OFFSET 0) AS lane
   CROSS JOIN LATERAL (
