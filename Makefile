@@ -51,11 +51,12 @@ security: $(DEV) ## the security tests at length: SCHEMATHESIS=500 requests per 
 	SECURITY=long $(BIN)/pytest -n 0 tests/security/test_web_cpu.py
 	TEST_SCHEMATHESIS_EXAMPLES=$${SCHEMATHESIS:-500} TEST_SCHEMATHESIS_PATHS="$(PATHS)" $(BIN)/pytest -n 0 tests/journeys/test_schemathesis.py
 
-check: $(DEV) ## format, lint, types, security lint, import contract, migrations, OpenAPI document
+check: $(DEV) ## format, lint of code and templates, types, security lint, import contract, migrations, OpenAPI document
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml api jobservice tenants workers deploy manage.py
+	$(BIN)/djlint tenants/console/templates --lint --quiet
 	$(BIN)/lint-imports
 	$(NO_DATABASE) $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 	$(NO_DATABASE) $(BIN)/python -W ignore manage.py openapi --check

@@ -83,3 +83,29 @@ def test_a_dispatcher_that_was_away_for_weeks_makes_partitions_before_it_writes(
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT (SELECT count(*) FROM {this_week}), (SELECT count(*) FROM attempt_default)")
         assert cursor.fetchone() == (1, 0)
+
+
+def test_one_id_of_a_clock_that_is_weeks_ahead_keeps_no_other_week_without_its_partition(tenant: Tenant) -> None:
+    make_job(tenant)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname || "
+            "to_char(date_trunc('week', now() AT TIME ZONE 'UTC') + n * interval '7 days', '_YYYYMMDD') "
+            "FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid, generate_series(2, 3) AS n "
+            "WHERE c.relnamespace = 'public'::regnamespace ORDER BY n"
+        )
+        wanted = [name for (name,) in cursor.fetchall()]
+        for name in wanted:
+            cursor.execute(f"DROP TABLE {name}")
+        # As a process writes it whose clock is two weeks ahead.
+        cursor.execute(
+            "INSERT INTO job SELECT (jsonb_populate_record(one, moved.columns)).* FROM job AS one, "
+            "LATERAL (SELECT jsonb_build_object('id', uuid7_at(now() + interval '14 days')) AS columns) AS moved"
+        )
+    with as_role("dispatcher"):
+        do_due_chores([chore for chore in all_chores() if chore.name == "make_partitions"])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT relname FROM pg_class WHERE relname = ANY (%s)", [wanted])
+        made = {name for (name,) in cursor.fetchall()}
+    assert len(made) > 3
+    assert set(wanted) - made == {next(name for name in wanted if name.startswith("job_2"))}
