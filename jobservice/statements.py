@@ -61,6 +61,10 @@ def execute_together(
     raw: psycopg.Connection[Any], steps: Sequence[tuple[str, Mapping[str, Any]]], *, prepare: bool | None = None
 ) -> list[list[Any]]:
     """Run statements on a connection of psycopg; otherwise as `run_together`."""
+    if len(steps) == 1:
+        # What a pipeline saves, it saves between two.
+        ((statement, parameters),) = steps
+        return [execute_statement(raw, statement, parameters, prepare=prepare)]
     with ExitStack() as cursors:
         sent = []
         # What they tell is there when the pipeline has been left.

@@ -72,10 +72,7 @@ def _claim_once(pool: str, limit: int, lease_seconds: float, reach: Reach) -> Lo
 
 
 def _run(steps: Sequence[Step]) -> list[list[Any]]:
-    if len(steps) > 1:
-        return run_together([(_file(name), parameters) for name, parameters in steps])
-    ((name, parameters),) = steps
-    return [run_statement(_file(name), parameters)]
+    return run_together([(_file(name), parameters) for name, parameters in steps])
 
 
 @cache

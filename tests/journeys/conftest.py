@@ -10,8 +10,6 @@ from tests.journeys.product import Product, running
 from tests.journeys.receiver import Receiver, connected_receiver
 
 CALM_LEASE_SECONDS = 60.0
-
-
 # These use one RabbitMQ and one Redis, which a product takes for its own.
 ON_SHARED_BROKERS = ("test_brokers", "test_broker_connections", "test_consumer_watch")
 

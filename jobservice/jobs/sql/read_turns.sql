@@ -3,6 +3,7 @@
 -- from their rows, never from a counter, and nobody else takes one meanwhile. A null is no limit. Times count from `read_at`.
 -- Nothing here locks a lane: what blocks one, or changes a queue's limits, passes the gate. A tenant's quota does not, and
 -- counts from the next claim on.
+-- Sent together with the one before, it finds these tenants and lanes in the settings of the transaction.
 -- Indexes: job_slots counts; the rest are probes by key, one for each tenant or lane.
 WITH held AS MATERIALIZED (
   SELECT of_lane.*, (SELECT lane.queue FROM lane WHERE lane.id = of_lane.lane_id) AS queue

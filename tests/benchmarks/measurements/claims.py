@@ -13,16 +13,15 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 from uuid import UUID
 
 import psycopg
 
-from jobservice.jobs.claim_steps import Reach, Run, Step, look_once
+from jobservice.jobs.claim_steps import Reach, Run, look_once
 from jobservice.statements import execute_statement, execute_together, read_statement
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.cpu import exact_cpu_seconds
@@ -183,14 +182,9 @@ def _spent(connection: psycopg.Connection) -> float:
 
 def run_on(connection: psycopg.Connection) -> Run:
     """Runs the statements of a claim, as the dispatcher does, on a connection of our own."""
-
-    def run(steps: Sequence[Step]) -> list[list[Any]]:
-        if len(steps) > 1:
-            return execute_together(connection, [(_statement(name), given) for name, given in steps], prepare=True)
-        ((name, given),) = steps
-        return [execute_statement(connection, _statement(name), given, prepare=True)]
-
-    return run
+    return lambda steps: execute_together(
+        connection, [(_statement(name), parameters) for name, parameters in steps], prepare=True
+    )
 
 
 @cache
