@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.journeys.console.session import browsing, open_context
+from tests.journeys.console.session import browsing, close_context, open_context
 from tests.journeys.product import Product
 
 
@@ -21,4 +21,4 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, product: Product, session: str) -> Iterator[Page]:
     context = open_context(browser, product, session)
     yield context.new_page()
-    context.close()
+    close_context(context)

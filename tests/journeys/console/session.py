@@ -107,6 +107,15 @@ def open_context(browser: Browser, product: Product, session: str, **options: An
     return context
 
 
+def close_context(context: BrowserContext) -> None:
+    """Chromium never answers that a context is closed when a page of it was being loaded, and there is no time limit:
+    its pages are left first.
+    """
+    for page in context.pages:
+        page.goto("about:blank")
+    context.close()
+
+
 def find_faults(browser: Browser, product: Product, session: str, addresses: Mapping[str, str]) -> list[str]:
     """What is wrong with these screens, by their names, in either colour, wide and on a phone; a picture of each."""
     SHOTS.mkdir(parents=True, exist_ok=True)
@@ -132,7 +141,7 @@ def find_faults(browser: Browser, product: Product, session: str, addresses: Map
                 wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
                 found += [f"{name} {width}: wider than the screen by {wider}"] if wider > 0 else []
                 found += [f"{name} {colours} {width}: {one}" for one in find_barriers(page)]
-            context.close()
+            close_context(context)
     return found
 
 

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Dialog, Page, expect
 
 from tests.journeys.console.session import (
     CHROMIUM,
+    close_context,
     find_faults,
     log_in,
     open_context,
@@ -173,7 +174,7 @@ def test_without_scripts_a_job_is_searched_cancelled_and_revealed(
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("It is cancelled.")).to_be_visible()
     assert page.url.endswith(job)
-    context.close()
+    close_context(context)
 
 
 def test_nothing_that_somebody_wrote_is_run(page: Page, product: Product) -> None:

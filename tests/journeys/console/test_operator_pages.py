@@ -96,4 +96,5 @@ def test_no_screen_of_operators_shuts_anybody_out_in_either_colour_and_none_brea
     visit = {"visit-jobs": "/console/jobs", "visit-overview": "/console/"}
     found += find_faults(browser, product, session_of(page), visit)
     page.get_by_role("button", name="End the visit").click()
+    expect(page.get_by_text("Your visit is over.")).to_be_visible()
     assert not found, "\n".join(sorted(set(found)))

@@ -10,7 +10,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route
 
-from tests.journeys.console.session import open_context, violations
+from tests.journeys.console.session import close_context, open_context, violations
 from tests.journeys.product import Product
 
 POLICY = frozenset({"content-security-policy", "content-security-policy-report-only"})
@@ -103,7 +103,7 @@ def watching(browser: Browser, product: Product, session: str, *, has_policy: bo
     watched.page.on("pageerror", complain)
     watched.page.on("popup", lambda popup: watched.note(f"a window: {popup.url}"))
     yield watched
-    context.close()
+    close_context(context)
 
 
 def _strip_policy(route: Route) -> None:
