@@ -2,7 +2,7 @@
 
 `tenant.quotas` is what holds, the one document that every statement reads. It is written here, in the transaction that
 changes the plan or the tenant, and never apart from them. The plan is locked before its tenants, and they in the order
-of their ids.
+of their ids. For starts of jobs it holds once `apply_quotas` of the jobs' limits was called after it.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class ListedPlan:
     tenants: int
 
 
-def set_plan(name: str, change: QuotaChange) -> tuple[Quotas, int]:
-    """Make the plan or change it, for all its tenants at once; its values, and how many tenants are on it.
+def set_plan(name: str, change: QuotaChange) -> tuple[Quotas, list[UUID]]:
+    """Make the plan or change it, for all its tenants at once; its values, and the tenants that are on it.
 
     Raises `Invalid` for a bad name.
     """
@@ -55,7 +55,7 @@ def set_plan(name: str, change: QuotaChange) -> tuple[Quotas, int]:
         tenants = list(Tenant.objects.filter(plan=name).order_by("id").select_for_update(no_key=True))
         _write_quotas(name, tenants)
         _note_change(tenants)
-    return plan.quotas, len(tenants)
+    return plan.quotas, [tenant.id for tenant in tenants]
 
 
 def list_plans() -> list[ListedPlan]:

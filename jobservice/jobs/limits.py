@@ -5,14 +5,15 @@ use them, under the tenant's gate, so that no interleaving of dispatchers exceed
 finds at a limit leaves its sight: a share or a lane is blocked, a job whose key is busy is parked. (One whose endpoint
 wants a pause is parked too, and comes back otherwise: see `throttles.py`.) They come back
 
-1. in the transaction that frees the slot (`free_slots`), or that changes the limit (`apply_queue_change`);
+1. in the transaction that frees the slot (`free_slots`), or that changes the limit (`apply_queue_change`), or, of a
+   tenant's quota, in one right after it (`apply_quotas`);
 2. when a token is due (`open_rated_lanes`);
 3. by a look each second that counts anew (`reopen`), for a slot that was freed while a claim found the limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +24,7 @@ from django.db import transaction
 from jobservice.crypto.keyed_hash import keyed_hash
 from jobservice.jobs.lanes import activate_lanes
 from jobservice.statements import run_statement
+from tenants.context import tenant_tx
 from tenants.data_keys import tenant_keys
 from tenants.quotas import DEFAULTS
 
@@ -107,6 +109,18 @@ def apply_tenant_status(tenant_id: UUID) -> None:
     returned = run_statement(_SQL / "return_paused.sql", {"tenant": tenant_id, "queue": None})
     free_slots(returned, available=[row.lane_id for row in returned])
     run_statement(_SQL / "open_tenant.sql", {"tenant": tenant_id})
+
+
+def apply_quotas(tenant_ids: Iterable[UUID]) -> None:
+    """Let these tenants' changed quotas hold for every start from its return on. Call it after the change is committed.
+
+    Claims under way may have counted by the old quotas and are waited for, tenant by tenant: a plan's thousands are not
+    kept from starting until the last of them is done.
+    """
+    for tenant_id in tenant_ids:
+        with tenant_tx(tenant_id):
+            hold_claims(tenant_id)
+            run_statement(_SQL / "open_tenant.sql", {"tenant": tenant_id})
 
 
 def open_rated_lanes() -> int:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from jobservice.errors import Invalid, NotFound
 from jobservice.ids import ACCOUNT, TENANT, parse_id, show_id
+from jobservice.jobs.limits import apply_quotas
 from jobservice.jobs.suspension import resume_tenant, suspend_tenant
 from jobservice.jobs.usage_report import report_usage
 from tenants.acting import OPERATOR
@@ -147,6 +148,7 @@ def _change(session: OperatorSession, tenant_id: UUID, form: LimitsForm, *, revi
             move_to_plan(tenant_id, form.plan, form.quotas)
         if form.weight != tenant.weight:
             set_weight(tenant_id, form.weight)
+    apply_quotas([tenant_id])
     return True
 
 

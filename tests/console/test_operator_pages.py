@@ -199,6 +199,18 @@ def test_each_act_is_written_down_once_by_the_operator_and_the_chain_holds(tenan
     assert verify_chain(tenant.id).broken is None
 
 
+def test_a_raised_limit_lets_what_waits_for_it_go_on_at_once(tenant: Tenant) -> None:
+    operator = make_operator()
+    for limit, claimed in (("1", 1), ("3", 2)):
+        revision = revision_in(operator.get(page_of(tenant)))
+        wanted = {"weight": "1", "plan": "", "running": limit, "revision": revision, "confirmed": "1"}
+        assert operator.post(page_of(tenant, "/limits"), **wanted).status_code == 302
+        for _ in range(2):
+            make_job(tenant)
+        assert len(claim()) == claimed
+        assert claim() == []
+
+
 def test_limits_are_shown_before_and_after_and_then_changed_with_plan_and_weight(tenant: Tenant, api: Any) -> None:
     set_plan("pro", parse_change(["open_jobs=500", "queues=7"]))
     operator = make_operator()

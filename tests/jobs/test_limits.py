@@ -9,6 +9,7 @@ import pytest
 from django.db.models.functions import Now
 
 from jobservice.crypto.message_mac import Ref
+from jobservice.ids import TENANT, show_id
 from jobservice.jobs.cancel import cancel_job
 from jobservice.jobs.change import JobChange, change_job
 from jobservice.jobs.claims import return_claims
@@ -21,6 +22,7 @@ from tests.factories import Tenant, make_job, make_tenant
 from tests.jobs.dispatching import WORKER, claim, end_lease, job_uuid, live, outcome_of, record, start
 from tests.jobs.limiting import HTTP, limit_queue, limit_tenant
 from tests.roles import as_role
+from tests.tenants.commands import run
 
 pytestmark = pytest.mark.django_db
 
@@ -91,6 +93,18 @@ def test_a_tenant_without_a_quota_has_no_limit_and_the_default_is_two_hundred(te
     limit_tenant(tenant, quotas={"running": None})
     assert reopen() == 1
     assert len(claim(500)) == 1
+
+
+@pytest.mark.parametrize("raise_it", [("set_quota", "{id}", "running=2"), ("set_plan", "pro", "running=2")])
+def test_a_raised_quota_lets_what_waits_for_it_go_on_at_once(tenant: Tenant, raise_it: tuple[str, ...]) -> None:
+    run("set_plan", "pro", "running=1")
+    run("set_quota", show_id(TENANT, tenant.id), "--plan", "pro")
+    for _ in range(3):
+        make_job(tenant)
+    assert len(claim()) == 1
+    assert claim() == []
+    run(*[word.format(id=show_id(TENANT, tenant.id)) for word in raise_it])
+    assert len(claim()) == 1
 
 
 def test_a_tenant_at_its_limit_holds_nobody_back(tenant: Tenant, other_tenant: Tenant) -> None:

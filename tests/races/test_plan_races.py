@@ -8,16 +8,22 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+from django.db import transaction
+
 from jobservice.errors import Conflict, NotFound, QuotaExceeded
+from jobservice.ids import TENANT, show_id
 from jobservice.jobs.accept import accept_job
+from jobservice.jobs.claims import claim_jobs
 from jobservice.jobs.models import LiveJob
 from tenants.api_keys import authenticate
 from tenants.models import Plan
 from tenants.models import Tenant as TenantRow
 from tenants.plans import delete_plan, move_to_plan, set_plan, set_quotas
 from tenants.quotas import QuotaChange, volume_limits
-from tests.factories import Tenant, make_submission, make_tenant
+from tests.factories import Tenant, make_job, make_submission, make_tenant
 from tests.races.acting import acting
+from tests.tenants.commands import run
 
 Race = Callable[..., list[Any]]
 THREADS, OLD, NEW = 50, 20, 30
@@ -143,3 +149,27 @@ def test_no_change_of_a_tenant_is_lost_among_changes_of_others_and_of_its_plan(
 
     race("owner", *[lambda name=name: limit(name) for name in names], *[change_plan] * 2)
     assert TenantRow.objects.get(id=racing_tenant.id).quotas == dict.fromkeys(names, times)
+
+
+@pytest.mark.parametrize("lower", [("set_quota", "{id}", "running=1"), ("set_plan", "pro", "running=1")])
+def test_when_a_quota_is_lowered_no_claim_is_under_way_that_counts_by_the_old_one(
+    racing_tenant: Tenant, race: Race, lower: tuple[str, ...]
+) -> None:
+    set_plan("pro", QuotaChange({"running": 2}))
+    move_to_plan(racing_tenant.id, "pro")
+    make_job(racing_tenant)
+    has_claimed, is_lowered = threading.Event(), threading.Event()
+
+    def claim_slowly() -> None:
+        with transaction.atomic():
+            assert len(claim_jobs("handlers", limit=1, lease_seconds=60)) == 1
+            has_claimed.set()
+            assert not is_lowered.wait(1)
+
+    def lower_quota() -> None:
+        assert has_claimed.wait(30)
+        run(*[word.format(id=show_id(TENANT, racing_tenant.id)) for word in lower])
+        is_lowered.set()
+
+    race("owner", acting("dispatcher", claim_slowly), lower_quota)
+    assert is_lowered.is_set()

@@ -1,8 +1,8 @@
 -- dispatch, second: of the tenants whose shares and gates the transaction has locked, what each may take now, with its lanes
 -- that had work a moment ago; a row for each lane, and one without a lane where none is left. The slots in use are counted
 -- from their rows, never from a counter, and nobody else takes one meanwhile. A null is no limit. Times count from `read_at`.
--- Nothing here locks a lane: what blocks one, or changes a queue's limits, passes the gate. A tenant's quota does not, and
--- counts from the next claim on.
+-- Nothing here locks a lane: what blocks one, or changes a queue's limits, passes the gate. Who changes a tenant's
+-- quota passes it afterwards: then no claim is under way that has read the old one.
 -- Sent together with the one before, it finds these tenants and lanes in the settings of the transaction.
 -- Indexes: job_slots counts; the rest are probes by key, one for each tenant or lane.
 WITH held AS MATERIALIZED (

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from jobservice.jobs.limits import apply_quotas
 from tenants.management.commands._operator import OperatorCommand
 from tenants.plans import move_to_plan, set_quotas
 from tenants.quotas import DEFAULTS, parse_change, show_quotas
@@ -36,6 +37,7 @@ class Command(OperatorCommand):
             tenant = move_to_plan(tenant_id, options["plan"], change)
         else:
             tenant = set_quotas(tenant_id, change)
+        apply_quotas([tenant_id])
         plan = [] if tenant.plan is None else [f"plan = {tenant.plan}"]
         for line in [*plan, *show_quotas(tenant.quotas)]:
             self.stdout.write(line)

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from jobservice.jobs.limits import apply_quotas
 from tenants.management.commands._operator import OperatorCommand
 from tenants.plans import set_plan
 from tenants.quotas import DEFAULTS, parse_change, show_quotas
@@ -21,6 +22,8 @@ class Command(OperatorCommand):
 
     def act(self, **options: Any) -> None:
         quotas, tenants = set_plan(options["plan"], parse_change(options["quotas"]))
+        apply_quotas(tenants)
         for line in show_quotas(quotas):
             self.stdout.write(line)
-        self.stdout.write(f"{'1 tenant is' if tenants == 1 else f'{tenants} tenants are'} on plan {options['plan']}.")
+        count = len(tenants)
+        self.stdout.write(f"{'1 tenant is' if count == 1 else f'{count} tenants are'} on plan {options['plan']}.")
